@@ -1,0 +1,1 @@
+"""The operator's side: the `kith` command and what it starts."""
