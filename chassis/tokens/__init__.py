@@ -1,0 +1,1 @@
+"""Access tokens of people and service tokens of services: signed, checked and remembered."""

@@ -1,0 +1,25 @@
+"""A clock that a test moves, and waiting for what another task does."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = START
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def forward(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+async def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+    """Return as soon as the condition holds; fail loudly if it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - the condition belongs to code that offers no event
+            await asyncio.sleep(0.005)
