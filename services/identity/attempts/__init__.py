@@ -1,0 +1,1 @@
+"""Attempts to sign in, counted so that guessing gets slow."""

@@ -1,0 +1,20 @@
+"""Why identity refuses a call: kith.identity.v1.ErrorReason."""
+
+from chassis.errors import ErrorReason
+
+
+class Reason(ErrorReason):
+    """Reasons that identity adds to the platform's own."""
+
+    EMAIL_TAKEN = "EMAIL_TAKEN"
+    PASSWORD_WEAK = "PASSWORD_WEAK"  # noqa: S105 - the name of a refusal
+    CREDENTIALS_WRONG = "CREDENTIALS_WRONG"
+    SIGN_IN_SLOWED = "SIGN_IN_SLOWED"
+    SESSION_INVALID = "SESSION_INVALID"
+    HASHING_BUSY = "HASHING_BUSY"
+    ROLE_UNKNOWN = "ROLE_UNKNOWN"
+
+    @property
+    def domain(self) -> str:
+        """Return the domain in which these reasons are unique."""
+        return "identity.kith.dev"

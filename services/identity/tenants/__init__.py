@@ -1,0 +1,1 @@
+"""Organisations: whom all data belongs to."""

@@ -1,0 +1,1 @@
+"""People with one sign-in each, and their passwords."""
