@@ -1,0 +1,35 @@
+"""Every message of an `events.proto` is published under a subject of its own package, ordered by a key that it has."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from stack.contract_check.fault import Fault
+from stack.contract_check.image import Image, Message
+
+_FILE: Final = "/events.proto"
+
+
+def check(image: Image) -> Iterator[Fault]:
+    """Report events without a subject or a key, and subjects that are foreign, malformed or taken."""
+    taken: dict[str, str] = {}
+    for message in image.messages.values():
+        if message.event is None:
+            if message.top_level and message.file.endswith(_FILE):
+                yield Fault(message.where, f"{message.full_name} stands in events.proto and has no event option")
+            continue
+        yield from _check_event(image, message, message.event.subject, message.event.key)
+        first = taken.setdefault(message.event.subject, message.full_name)
+        if first != message.full_name:
+            yield Fault(message.where, f"{message.full_name} has the subject of {first}")
+
+
+def _check_event(image: Image, message: Message, subject: str, key: str) -> Iterator[Fault]:
+    if not message.file.endswith(_FILE):
+        yield Fault(message.where, f"{message.full_name} is an event and does not stand in events.proto")
+    service = message.package.split(".")[1]
+    if not re.fullmatch(rf"{service}\.[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\.v[1-9][0-9]*", subject):
+        yield Fault(message.where, f"the subject '{subject}' of {message.full_name} is not {service}.<noun>.<what happened>.v<N>")
+    field = image.resolve(message.full_name, key)
+    if field is None or field.is_repeated or not field.is_text:
+        yield Fault(message.where, f"the key '{key}' of {message.full_name} leads to no single text field")
