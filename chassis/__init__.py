@@ -1,0 +1,1 @@
+"""What every service stands on: contract, database, events, identity and telemetry. It knows no service."""

@@ -1,0 +1,83 @@
+"""Who calls, and what the chassis knows about the call in hand."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from chassis.contract import Method
+    from chassis.database.pool import Database
+
+
+class CallerKind(StrEnum):
+    """What a caller is."""
+
+    ANONYMOUS = "anonymous"
+    USER = "user"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whom a call is made by and for. Ids are empty where there is none."""
+
+    kind: CallerKind
+    tenant_id: str = ""
+    user_id: str = ""
+    session_id: str = ""
+    permissions: int = 0
+    service: str = ""
+
+    @property
+    def id(self) -> str:
+        """Return the principal's id: the user, else the service, else nothing."""
+        return self.user_id or self.service
+
+    def may(self, permission: int) -> bool:
+        """Say whether the caller holds the permission."""
+        return bool(self.permissions >> permission & 1)
+
+
+ANONYMOUS: Final = Caller(kind=CallerKind.ANONYMOUS)
+
+
+@dataclass(slots=True, kw_only=True)
+class IdempotencyKey:
+    """A key that a caller gave, and the digest of the request that it was given for."""
+
+    key: str
+    request_hash: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """What is known about the call in hand; filled by the interceptors in their order.
+
+    `origin` names what runs where no RPC does: an event's consumer or a job.
+    """
+
+    request_id: str
+    database: "Database | None" = None
+    method: "Method | None" = None
+    caller: Caller = ANONYMOUS
+    client_ip: str = ""
+    user_agent: str = ""
+    locale: str = ""
+    traceparent: str = ""
+    idempotency: IdempotencyKey | None = None
+    resource_id: str = ""
+    origin: str = ""
+
+
+_request: ContextVar[Request] = ContextVar("request")
+
+
+def current() -> Request:
+    """Return the call in hand. Outside of a call, an event or a job this is a programming error: LookupError."""
+    return _request.get()
+
+
+def enter(request: Request) -> None:
+    """Make the request the current one of this task."""
+    _request.set(request)

@@ -1,0 +1,179 @@
+"""The contract as data: policies of RPCs, subjects of events, names of permissions, read once from the descriptors."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.message import Message
+
+from kith.options.v1 import options_pb2, permissions_pb2
+
+PREFIX: Final = "kith."
+
+
+class ContractError(Exception):
+    """The contract leaves something open that must be said; no process may serve it."""
+
+
+class Access(StrEnum):
+    """Who may call an RPC."""
+
+    PERMISSION = "permission"
+    SIGNED_IN = "signed_in"
+    PUBLIC = "public"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One RPC and its policy. `deadline` is in seconds, None where the chassis default stands."""
+
+    path: str
+    name: str
+    service: str
+    package: str
+    access: Access
+    permission: int
+    rate_tier: int
+    audit: int
+    idempotency: int
+    deadline: float | None
+    feature: str
+    resource: tuple[str, ...]
+    step_up_max_age: float | None
+    key_set: bool
+    request: type[Message]
+    response: type[Message]
+    client_streaming: bool
+    server_streaming: bool
+
+    @property
+    def full_name(self) -> str:
+        """Return "kith.crm.v1.ContactService/GetContact", the form that metrics and spans use."""
+        return self.path[1:]
+
+    @property
+    def permission_name(self) -> str:
+        """Return the permission without its prefix: "CRM_CONTACTS_READ"."""
+        return permission_name(self.permission)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One kind of event: its subject without the platform's prefix and the tenant, and the path to its aggregate's id."""
+
+    subject: str
+    key: tuple[str, ...]
+    kind: type[Message]
+
+
+def methods(service: str) -> Iterator[Method]:
+    """Yield the RPCs of a service by its full name; raise ContractError for the first one whose policy is incomplete."""
+    descriptor: ServiceDescriptor = descriptor_pool.Default().FindServiceByName(service)
+    for each in descriptor.methods:
+        yield _method(each)
+
+
+def _method(descriptor: MethodDescriptor) -> Method:
+    service = descriptor.containing_service
+    path = f"/{service.full_name}/{descriptor.name}"
+    options = descriptor.GetOptions()
+    if not options.HasExtension(options_pb2.policy):
+        raise ContractError(f"{path} has no policy")
+    policy = options.Extensions[options_pb2.policy]
+    access = policy.WhichOneof("access")
+    if access is None or (access != "permission" and not getattr(policy, access)):
+        raise ContractError(f"{path}: its policy does not say who may call")
+    permission = permissions_pb2.Permission.Name(policy.permission)
+    if access == "permission" and not permission.startswith(_permission_prefix(service.file.package)):
+        raise ContractError(f"{path}: {permission} is no permission of {service.file.package}")
+    if not policy.rate_tier:
+        raise ContractError(f"{path}: its policy has no rate tier")
+    return Method(
+        path=path,
+        name=descriptor.name,
+        service=service.full_name,
+        package=service.file.package,
+        access=Access(access),
+        permission=policy.permission,
+        rate_tier=policy.rate_tier,
+        audit=policy.audit,
+        idempotency=policy.idempotency,
+        deadline=policy.deadline.ToTimedelta().total_seconds() if policy.HasField("deadline") else None,
+        feature=policy.feature,
+        resource=tuple(policy.resource.split(".")) if policy.resource else (),
+        step_up_max_age=policy.step_up_max_age.ToTimedelta().total_seconds() if policy.HasField("step_up_max_age") else None,
+        key_set=policy.key_set,
+        request=message_factory.GetMessageClass(descriptor.input_type),
+        response=message_factory.GetMessageClass(descriptor.output_type),
+        client_streaming=descriptor.client_streaming,
+        server_streaming=descriptor.server_streaming,
+    )
+
+
+def _permission_prefix(package: str) -> str:
+    """Return the prefix of a package's permissions: "kith.crm.v1" asks for PERMISSION_CRM_..."""
+    return f"PERMISSION_{package.split('.')[1].upper()}_"
+
+
+def permission_name(number: int) -> str:
+    """Return a permission's name without its prefix, or its number where it is newer than this process."""
+    value = permissions_pb2.Permission.DESCRIPTOR.values_by_number.get(number)
+    return value.name.removeprefix("PERMISSION_") if value else str(number)
+
+
+@cache
+def event(kind: type[Message]) -> Event:
+    """Return how an event message is published; raise ContractError if it is no event."""
+    option = kind.DESCRIPTOR.GetOptions().Extensions[options_pb2.event]
+    if not option.subject or not option.key:
+        raise ContractError(f"{kind.DESCRIPTOR.full_name} is no event: it has no subject or no key")
+    return Event(option.subject, tuple(option.key.split(".")), kind)
+
+
+def at(message: Message, path: Iterable[str]) -> str:
+    """Return the text at a path of field names."""
+    value: object = message
+    for step in path:
+        value = getattr(value, step)
+    return str(value)
+
+
+@cache
+def aggregate(kind: type[Message]) -> FieldDescriptor | None:
+    """Return the field of an event that holds the whole resource, None for an event that names only an id."""
+    key = event(kind).key
+    return kind.DESCRIPTOR.fields_by_name[key[0]] if len(key) > 1 else None
+
+
+@cache
+def sensitive(kind: type[Message]) -> dict[str, int]:
+    """Return the fields of a message that are PERSONAL or SECRET, with their sensitivity."""
+    marked = {field.name: field.GetOptions().Extensions[options_pb2.sensitivity] for field in kind.DESCRIPTOR.fields}
+    return {name: level for name, level in marked.items() if level}
+
+
+def image() -> FileDescriptorSet:
+    """Return the whole contract with its comments, as the generator wrote it beside the generated code."""
+    return FileDescriptorSet.FromString((Path(options_pb2.__file__).parents[3] / "contract.binpb").read_bytes())
+
+
+@cache
+def key_set_method() -> str:
+    """Return the path of the one RPC that answers with the key set; nobody has to know which service signs."""
+    found = [
+        f"/{file.package}.{service.name}/{method.name}"
+        for file in image().file
+        for service in file.service
+        for method in service.method
+        if method.options.Extensions[options_pb2.policy].key_set
+    ]
+    if len(found) != 1:
+        raise ContractError(f"one RPC must answer with the key set, the contract has {len(found)}")
+    return found[0]

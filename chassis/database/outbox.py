@@ -1,0 +1,87 @@
+"""The outbox: events are rows of the transaction that they tell of, and leave it only after its commit."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from google.protobuf.message import Message
+from sqlalchemy import ARRAY, BigInteger, DateTime, LargeBinary, Text, Uuid, bindparam, func, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from chassis import contract, etags, ids
+from chassis.context import Request
+from chassis.database.statements import Query
+from chassis.database.system_tables import outbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One event on its way out. `version` is its aggregate's, 0 where the aggregate has none."""
+
+    id: str
+    subject: str
+    key: str
+    version: int
+    headers: str
+    payload: bytes
+    created_at: datetime
+
+
+def entry(event: Message, *, request: Request, tenant_id: str, now: datetime) -> Entry:
+    """Return the row that an event becomes; its headers carry the trace and the actor, the relay adds the others."""
+    said = contract.event(type(event))
+    return Entry(
+        id=ids.new(),
+        subject=f"{contract.PREFIX}{said.subject}.{tenant_id}",
+        key=contract.at(event, said.key),
+        version=_version(event),
+        headers=orjson.dumps({"traceparent": request.traceparent, "actor": request.caller.id}).decode(),
+        payload=event.SerializeToString(),
+        created_at=now,
+    )
+
+
+def _version(event: Message) -> int:
+    aggregate = contract.aggregate(type(event))
+    etag: str = getattr(getattr(event, aggregate.name), "etag", "") if aggregate else ""
+    return etags.version(etag) if etag else 0
+
+
+_COLUMNS: Final[dict[str, Any]] = {
+    "id": Uuid(as_uuid=False),
+    "subject": Text(),
+    "key": Text(),
+    "version": BigInteger(),
+    "headers": JSONB(),
+    "payload": LargeBinary(),
+    "created_at": DateTime(timezone=True),
+}
+_ROWS = func.unnest(*(bindparam(name, type_=ARRAY(kind)) for name, kind in _COLUMNS.items())).table_valued(*_COLUMNS, with_ordinality="place").render_derived()
+_INSERT: Final = Query(
+    outbox.insert().from_select(list(_COLUMNS), select(*(_ROWS.c[name] for name in _COLUMNS)).order_by(_ROWS.c.place))
+)
+
+
+def insert(entries: list[Entry], tenant_id: str) -> tuple[Query, dict[str, Any]] | None:
+    """Return the one statement that keeps the events in their order; None when there is none."""
+    if not entries:
+        return None
+    return _INSERT, {name: [getattr(each, name) for each in entries] for name in _COLUMNS}
+
+
+_wakers: Final[set[asyncio.Event]] = set()
+
+
+def waker() -> asyncio.Event:
+    """Return an event that is set after each commit with events: the relay waits for it instead of polling."""
+    event = asyncio.Event()
+    _wakers.add(event)
+    return event
+
+
+def poke() -> None:
+    """Tell this process's relay that there is something to carry."""
+    for event in _wakers:
+        event.set()

@@ -1,0 +1,75 @@
+"""The connections of a process: few, prepared, extended protocol only."""
+
+from time import perf_counter
+from typing import Any, Self
+
+from psycopg import AsyncConnection, adapt
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from chassis.telemetry import metrics
+
+
+class _UuidText(adapt.Loader):
+    """Ids are text everywhere above the database."""
+
+    def load(self, data: adapt.Buffer) -> str:
+        return bytes(data).decode()
+
+
+class Database:
+    """A pool of connections with the runtime role of one service.
+
+    `prepare_threshold=0` prepares every statement at its first run, which also keeps psycopg off the simple protocol:
+    a statement with a second one stacked behind a semicolon is refused by the server.
+    """
+
+    def __init__(self, dsn: str, *, size: int = 8, timeout: float = 2.0) -> None:
+        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+            dsn,
+            connection_class=AsyncConnection[DictRow],
+            min_size=min(2, size),
+            max_size=size,
+            timeout=timeout,
+            max_waiting=size * 25,
+            kwargs={"prepare_threshold": 0, "row_factory": dict_row},
+            configure=_configure,
+            open=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open(wait=True, timeout=10)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
+
+    async def take(self) -> AsyncConnection[DictRow]:
+        """Return a connection of the caller's own until `give`; wait for one at most the pool's time-out."""
+        started = perf_counter()
+        connection = await self._pool.getconn()
+        metrics.POOL_WAIT.observe(perf_counter() - started)
+        return connection
+
+    async def give(self, connection: AsyncConnection[Any]) -> None:
+        """Take a connection back; one that is in a transaction or broken is not lent again as it is."""
+        await self._pool.putconn(connection)
+
+    async def ping(self) -> None:
+        """Raise if no connection answers."""
+        connection = await self.take()
+        try:
+            await connection.execute("SELECT 1")
+            await connection.rollback()
+        finally:
+            await self.give(connection)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many connections are idle and in use, and how many calls wait for one."""
+        stats = self._pool.get_stats()
+        idle = stats.get("pool_available", 0)
+        return {"idle": idle, "used": stats.get("pool_size", 0) - idle, "waiting": stats.get("requests_waiting", 0)}
+
+
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    connection.adapters.register_loader("uuid", _UuidText)

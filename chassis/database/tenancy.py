@@ -1,0 +1,41 @@
+"""What a migration says to bind a table to the tenant of the transaction (row-level security, forced)."""
+
+from alembic.operations import Operations
+from sqlalchemy import text
+
+from chassis.database.setting import TENANT
+
+MATCH = f"tenant_id = (SELECT current_setting('{TENANT}')::uuid)"
+
+
+def protect(op: Operations, *tables: str, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> None:
+    """Bind tenant tables to the tenant of the transaction and let the runtime role use them.
+
+    The sub-select is evaluated once a statement; the one-argument form of current_setting makes a forgotten tenant an
+    error instead of an empty answer. The same rule as a RESTRICTIVE policy stands when somebody adds a permissive one.
+    """
+    runtime = role(op, "runtime")
+    for table in tables:
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        op.execute(f"CREATE POLICY tenant ON {table} TO {runtime} USING ({MATCH}) WITH CHECK ({MATCH})")
+        op.execute(f"CREATE POLICY tenant_only ON {table} AS RESTRICTIVE TO {runtime} USING ({MATCH}) WITH CHECK ({MATCH})")
+        op.execute(f"GRANT {grants} ON {table} TO {runtime}")
+
+
+def grant(op: Operations, *tables: str, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> None:
+    """Let the runtime role use tables of class global."""
+    for table in tables:
+        op.execute(f"GRANT {grants} ON {table} TO {role(op, 'runtime')}")
+
+
+def open_to_system(op: Operations, table: str, grants: str) -> None:
+    """Let the system role (relay, purge) work on a system table across tenants."""
+    system = role(op, "system")
+    op.execute(f"CREATE POLICY system ON {table} TO {system} USING (true) WITH CHECK (true)")
+    op.execute(f"GRANT {grants} ON {table} TO {system}")
+
+
+def role(op: Operations, name: str) -> str:
+    """Return the service's role of that name: roles are named after their database."""
+    return f"{op.get_bind().execute(text('SELECT current_database()')).scalar_one()}_{name}"

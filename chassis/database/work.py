@@ -1,0 +1,163 @@
+"""The unit of work: one transaction of one tenant, in which the rows, the events, the audit trail and the answer to an
+idempotency key are kept together or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import psycopg
+from google.protobuf.message import Message
+from psycopg import AsyncConnection, AsyncPipeline, sql
+
+from chassis import clock
+from chassis.context import Caller, Request, current
+from chassis.database import audit, outbox, replays
+from chassis.database.setting import TENANT
+from chassis.database.statements import Query
+
+Row = dict[str, Any]
+M = TypeVar("M", bound=Message)
+
+NO_TENANT: Final = ""
+"""The tenant of a unit of work that meets global tables only; a tenant's table refuses it."""
+
+
+class UnitOfWork:
+    """What a handler reads and writes through; made by `unit_of_work`. Not shared between tasks."""
+
+    def __init__(self, request: Request, tenant_id: str, connection: AsyncConnection[Row], pipeline: AsyncPipeline) -> None:
+        self.request = request
+        self.tenant_id = tenant_id
+        self.now: datetime = clock.now()
+        self._connection = connection
+        self._pipeline = pipeline
+        self._events: list[outbox.Entry] = []
+        self._trail: list[audit.Entry] = []
+        self._answer: Message | None = None
+        self._kept = True
+
+    @property
+    def caller(self) -> Caller:
+        """Return whom the call is made by."""
+        return self.request.caller
+
+    async def all(self, query: Query, **values: Any) -> list[Row]:
+        """Return every row of the statement."""
+        cursor = await self._connection.execute(query.sql, query.bind(values))
+        return await cursor.fetchall()
+
+    async def first(self, query: Query, **values: Any) -> Row | None:
+        """Return the first row of the statement, None if there is none."""
+        cursor = await self._connection.execute(query.sql, query.bind(values))
+        return await cursor.fetchone()
+
+    async def run(self, query: Query, **values: Any) -> int:
+        """Run a statement that answers with no rows; return how many it touched."""
+        cursor = await self._connection.execute(query.sql, query.bind(values))
+        await self._pipeline.sync()
+        return cursor.rowcount
+
+    def publish(self, event: Message, *, before: Message | None = None) -> None:
+        """Put an event into the outbox and the change that it tells of into the audit trail."""
+        entry = outbox.entry(event, request=self.request, tenant_id=self._tenant(), now=self.now)
+        self._events.append(entry)
+        self._trail.append(audit.of_event(event, entry, before))
+
+    def note(self, resource_id: str = "", **facts: str) -> None:
+        """Put the call itself into the audit trail, with facts that are neither secret nor personal."""
+        self._tenant()
+        self._trail.append(audit.of_call(self.request, resource_id, facts))
+
+    def answer(self, message: M) -> M:
+        """Return the message, and keep it as what a repeated idempotency key is answered with."""
+        self._answer = message
+        return message
+
+    def keep_nothing(self) -> None:
+        """Roll back at the end although nothing went wrong: the call only asks what would happen."""
+        self._kept = False
+
+    async def changes_since(self, resource_id: str, version: int) -> audit.Changes:
+        """Return who changed which fields of a record after a version of it."""
+        rows = await self.all(audit.SINCE, resource_id=resource_id, version=version)
+        return audit.Changes.of(rows)
+
+    async def start(self) -> None:
+        """Bind the transaction to the tenant; answer a repeated idempotency key by raising what answers it."""
+        if self.tenant_id:
+            await self._connection.execute(
+                sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(*TENANT.split(".")), sql.Literal(self.tenant_id)), prepare=False
+            )
+            await replays.check(self, self.request)
+
+    async def finish(self) -> None:
+        """Write what was said beside the rows, and commit; all of it in one round trip."""
+        if not self._kept:
+            await self._connection.rollback()
+            return
+        if self.tenant_id:
+            audit.complete(self._trail, self.request)
+            await self._write(outbox.insert(self._events, self.tenant_id))
+            await self._write(audit.insert(self._trail, self.request, self.now))
+            await self._write(replays.insert(self.request, self._answer, self.now))
+        await self._connection.commit()
+        if self._events:
+            outbox.poke()
+
+    async def _write(self, statement: tuple[Query, dict[str, Any]] | None) -> None:
+        if statement is not None:
+            query, values = statement
+            await self._connection.execute(query.sql, query.bind(values))
+
+    def _tenant(self) -> str:
+        if not self.tenant_id:
+            raise LookupError("a unit of work without a tenant can neither publish nor leave a trail")
+        return self.tenant_id
+
+
+@asynccontextmanager
+async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork]:
+    """Open the transaction of the current call, for the caller's tenant unless another one is named.
+
+    It commits at the end of the block and rolls back when the block raises. A commit that has begun is waited for even
+    when the caller went away, so that no connection goes back in an unknown state.
+    """
+    request = current()
+    database = request.database
+    if database is None:
+        raise LookupError("this process has no database")
+    tenant = request.caller.tenant_id if tenant_id is None else tenant_id
+    connection = await database.take()
+    try:
+        async with connection.pipeline() as pipeline:
+            work = UnitOfWork(request, tenant, connection, pipeline)
+            await work.start()
+            yield work
+            await _to_the_end(work.finish())
+    except BaseException:
+        await _to_the_end(_abandon(connection))
+        raise
+    finally:
+        await _to_the_end(database.give(connection))
+
+
+async def _abandon(connection: AsyncConnection[Row]) -> None:
+    """Roll back; a connection that cannot even do that is closed, and the pool makes another one."""
+    try:
+        await connection.rollback()
+    except psycopg.Error:
+        await connection.close()
+
+
+async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
+    """Wait for the step even if this task is cancelled meanwhile; then be cancelled."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+

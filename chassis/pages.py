@@ -1,0 +1,77 @@
+"""Pages of lists (AIP-158): sizes, and tokens that are signed and bound to the list that they continue."""
+
+import binascii
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from chassis.errors import InvalidArgument, Reason, Violation
+
+DEFAULT_SIZE: Final = 20
+MAX_SIZE: Final = 200
+MIN_KEY_BYTES: Final = 32
+_MAX_TOKEN_LENGTH: Final = 4_096
+_MAC_BYTES: Final = sha256().digest_size
+_BINDING_BYTES: Final = 16
+
+
+def size(wanted: int) -> int:
+    """Return the page size: 20 for 0, 200 for more than that; a negative one is refused."""
+    if wanted < 0:
+        raise InvalidArgument(Reason.FIELD_INVALID, "page_size: negative", fields=[Violation("page_size", "must not be negative")])
+    return min(wanted, MAX_SIZE) or DEFAULT_SIZE
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tokens:
+    """Seals and opens page tokens with one HMAC-SHA256 key of at least 32 bytes."""
+
+    key: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse a key that is too short to be one."""
+        if len(self.key) < MIN_KEY_BYTES:
+            raise ValueError(f"a page token key has at least {MIN_KEY_BYTES} bytes")
+
+    def seal(self, last: Sequence[str | int], bound_to: Sequence[str]) -> str:
+        """Return the token of the page behind `last`, the sort key of a row, in the list that the texts describe."""
+        body = _digest(bound_to) + orjson.dumps(last)
+        return urlsafe_b64encode(self._mac(body) + body).rstrip(b"=").decode()
+
+    def open(self, token: str, bound_to: Sequence[str]) -> list[Any]:
+        """Return what was sealed. Refuses what this key did not sign, and a token of another list."""
+        sealed = _decode(token)
+        mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
+        if len(body) <= _BINDING_BYTES or not hmac.compare_digest(mac, self._mac(body)):
+            raise _refused(Reason.PAGE_TOKEN_INVALID, "not a page token of this list")
+        if not hmac.compare_digest(body[:_BINDING_BYTES], _digest(bound_to)):
+            raise _refused(Reason.PAGE_TOKEN_MISMATCH, "belongs to another filter, order or list")
+        last: list[Any] = orjson.loads(body[_BINDING_BYTES:])
+        return last
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self.key, body, "sha256")
+
+
+def _digest(bound_to: Sequence[str]) -> bytes:
+    return sha256(orjson.dumps(bound_to)).digest()[:_BINDING_BYTES]
+
+
+def _decode(token: str) -> bytes:
+    """Return the bytes of a token in its one canonical spelling; b"" stands for what is none."""
+    if len(token) > _MAX_TOKEN_LENGTH or not token.isascii():
+        return b""
+    try:
+        sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except binascii.Error:
+        return b""
+    return sealed if urlsafe_b64encode(sealed).rstrip(b"=").decode() == token else b""
+
+
+def _refused(reason: Reason, why: str) -> InvalidArgument:
+    return InvalidArgument(reason, f"page_token: {why}", fields=[Violation("page_token", why, reason)])
