@@ -20,7 +20,7 @@ from kith.options.v1 import options_pb2, permissions_pb2
 
 OURS: Final = "kith."
 # Field numbers inside the descriptors, by which source locations are addressed.
-_SERVICE, _METHOD, _MESSAGE, _FIELD, _NESTED, _ENUM = 6, 2, 4, 2, 3, 5
+_SERVICE, _METHOD, _MESSAGE, _FIELD, _NESTED, _ENUM, _VALUE = 6, 2, 4, 2, 3, 5, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,9 @@ class Method:
 
     @property
     def access(self) -> str | None:
-        """Name the kind of access, or None when the policy is silent."""
-        return self.policy.WhichOneof("access") if self.policy else None
+        """Name the kind of access, or None when the policy is silent; a kind that is set to false is silence."""
+        kind = self.policy.WhichOneof("access") if self.policy else None
+        return kind if kind and getattr(self.policy, kind) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +109,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Enum:
-    """A top-level enum."""
+    """A top-level enum with the comments of its values by name."""
 
     where: str
     package: str
     name: str
     proto: EnumDescriptorProto
+    comments: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Image:
     def enums(self) -> tuple[Enum, ...]:
         """Every top-level enum of ours."""
         return tuple(
-            Enum(self._where(file, (_ENUM, e)), file.package, enum.name, enum)
+            Enum(self._where(file, (_ENUM, e)), file.package, enum.name, enum, _comments(file, enum, (_ENUM, e, _VALUE)))
             for file in self._ours()
             for e, enum in enumerate(file.enum_type)
         )
@@ -230,6 +232,11 @@ class Image:
             self._lines[file.name, ()] = 1
             self._lines.update({(file.name, tuple(at.path)): at.span[0] + 1 for at in file.source_code_info.location})
         return f"protos/{file.name}:{self._lines.get((file.name, path), 1)}"
+
+
+def _comments(file: FileDescriptorProto, enum: EnumDescriptorProto, path: tuple[int, ...]) -> Mapping[str, str]:
+    said = {tuple(at.path): at.leading_comments for at in file.source_code_info.location}
+    return {value.name: said.get((*path, v), "").strip() for v, value in enumerate(enum.value)}
 
 
 def _binding(rule: HttpRule) -> Binding:

@@ -2,18 +2,19 @@
 
 import importlib
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from typing import Final
 
+from chassis.errors import ErrorReason
 from stack.contract_check.fault import Fault
 from stack.contract_check.image import Enum, Image
 
 ENUM: Final = "ErrorReason"
 PREFIX: Final = "ERROR_REASON_"
 COMMON: Final = "kith.common.v1"
+PLATFORM: Final = "kith.dev"
 
 
-def check(image: Image, coded: Mapping[str, type[StrEnum]] | None = None) -> Iterator[Fault]:
+def check(image: Image, coded: Mapping[str, type[ErrorReason]] | None = None) -> Iterator[Fault]:
     """Report reasons that only one side knows; `coded` holds the Python enums by package and is imported when it is not given."""
     for enum in image.enums:
         if enum.name != ENUM:
@@ -32,15 +33,20 @@ def module_of(package: str) -> str:
     return "chassis.errors" if package == COMMON else f"services.{package.split('.')[1]}.reasons"
 
 
-def _import(package: str) -> type[StrEnum] | None:
+def domain_of(package: str) -> str:
+    """Return the domain in which the reasons of a package are unique."""
+    return PLATFORM if package == COMMON else f"{package.split('.')[1]}.{PLATFORM}"
+
+
+def _import(package: str) -> type[ErrorReason] | None:
     try:
-        reasons: type[StrEnum] = importlib.import_module(module_of(package)).Reason
+        reasons: type[ErrorReason] = importlib.import_module(module_of(package)).Reason
     except (ImportError, AttributeError):
         return None
     return reasons
 
 
-def _compare(enum: Enum, reasons: type[StrEnum] | None) -> Iterator[Fault]:
+def _compare(enum: Enum, reasons: type[ErrorReason] | None) -> Iterator[Fault]:
     if reasons is None:
         yield Fault(enum.where, f"{enum.package}.{ENUM} has no Reason in {module_of(enum.package)}")
         return
@@ -49,3 +55,5 @@ def _compare(enum: Enum, reasons: type[StrEnum] | None) -> Iterator[Fault]:
         yield Fault(enum.where, f"{name} of {enum.package} is missing in {module_of(enum.package)}")
     for name in sorted(set(coded) - set(declared)):
         yield Fault(enum.where, f"{name} of {module_of(enum.package)} is missing in {enum.package}.{ENUM}")
+    for domain in sorted({reason.domain for reason in reasons} - {domain_of(enum.package)}):
+        yield Fault(enum.where, f"{module_of(enum.package)} has the domain {domain} instead of {domain_of(enum.package)}")

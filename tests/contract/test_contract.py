@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stack import error_catalogue
 from stack.contract_check import fields, policies
 from stack.contract_check.__main__ import faults
 from stack.contract_check.image import Image
@@ -30,6 +31,10 @@ def test_the_command_fails_on_what_another_image_promised(plant, tmp_path: Path)
     done = run("--against", str(tmp_path / "image.binpb"))
     assert done.returncode == 1
     assert "methods: kith.crm.v1.WidgetService/GetWidget was promised and is gone" in done.stderr
+
+
+def test_the_error_catalogue_is_the_contracts() -> None:
+    assert error_catalogue.PAGE.read_text() == error_catalogue.page(Image.read(IMAGE)), "run `python -m stack.error_catalogue`"
 
 
 def test_no_exemption_outlives_what_it_was_for() -> None:

@@ -1,10 +1,10 @@
 """Each rule of the contract check reports its planted fault and nothing else; a rule that cannot fail would keep nothing."""
 
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 
 import pytest
 
+from chassis.errors import ErrorReason
 from stack.contract_check import events, fields, policies, reasons, routes, shapes
 from stack.contract_check.fault import Fault
 from stack.contract_check.image import Image
@@ -28,7 +28,8 @@ PLANTS: list[tuple[Check, str, str, str]] = [
     (policies.check, f"option (kith.options.v1.policy) = {{{READ}}};", "", "GetWidget has no policy"),
     (policies.check, READ, "rate_tier: RATE_TIER_READ", "does not say who may call"),
     (policies.check, READ, "permission: PERMISSION_CRM_CONTACTS_READ", "has no rate_tier"),
-    (policies.check, READ, "permission: PERMISSION_UNSPECIFIED rate_tier: RATE_TIER_READ", "asks for PERMISSION_UNSPECIFIED"),
+    (policies.check, READ, "signed_in: false rate_tier: RATE_TIER_READ", "GetWidget does not say who may call"),
+    (policies.check, READ, "permission: PERMISSION_UNSPECIFIED rate_tier: RATE_TIER_READ", "of GetWidget does not say"),
     (policies.check, READ, "permission: PERMISSION_IDENTITY_MEMBERS_READ rate_tier: RATE_TIER_READ", "starts with PERMISSION_CRM_"),
     (policies.check, READ, "internal: true rate_tier: RATE_TIER_READ", "is internal and must have no route"),
     (policies.check, 'option (google.api.http) = {get: "/v1/widgets/{id}"};', "", "has no route and is not internal"),
@@ -175,11 +176,15 @@ def test_an_event_elsewhere_than_in_events_proto_is_reported(plant: Callable[...
     assert said == [f"kith.crm.v1.{name} is an event and does not stand in events.proto" for name in ("WidgetPainted", "WidgetScrapped")]
 
 
-class Agreed(StrEnum):
+class Agreed(ErrorReason):
     WIDGET_STUCK = "WIDGET_STUCK"
 
+    @property
+    def domain(self) -> str:
+        return "crm.kith.dev"
 
-class Foreign(StrEnum):
+
+class Foreign(ErrorReason):
     WIDGET_LOST = "WIDGET_LOST"
 
 
@@ -189,5 +194,6 @@ def test_reasons_that_one_side_does_not_know_are_reported(plant: Callable[..., I
     assert [fault.what for fault in reasons.check(image, {"kith.crm.v1": Foreign})] == [
         "WIDGET_STUCK of kith.crm.v1 is missing in services.crm.reasons",
         "WIDGET_LOST of services.crm.reasons is missing in kith.crm.v1.ErrorReason",
+        "services.crm.reasons has the domain kith.dev instead of crm.kith.dev",
     ]
     assert [fault.what for fault in reasons.check(image, {})] == ["kith.crm.v1.ErrorReason has no Reason in services.crm.reasons"]
