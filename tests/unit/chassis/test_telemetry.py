@@ -1,0 +1,282 @@
+"""Metrics, traces, logs and probes say what they promise, and nothing that they must not."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import prometheus_client
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from chassis.telemetry import health as health_module
+from chassis.telemetry import metrics, tracing
+from chassis.telemetry.health import FAILURES, Health
+from chassis.telemetry.probes import Probes
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.start(provider, ratio=0.0)
+    yield exporter
+    tracing.stop()
+
+
+def catalogue() -> list[prometheus_client.metrics.MetricWrapperBase]:
+    return [each for each in vars(metrics).values() if isinstance(each, prometheus_client.metrics.MetricWrapperBase)]
+
+
+def test_no_metric_has_a_tenant_label() -> None:
+    labels = {label for metric in catalogue() for label in metric._labelnames}
+    assert not [label for label in labels if re.search("tenant|user|email", label)]
+
+
+def test_every_metric_is_explained_and_named_as_prometheus_wants_it() -> None:
+    for metric in catalogue():
+        assert metric._documentation.endswith(".")
+        assert re.fullmatch(r"[a-z][a-z_]*", metric._name)
+        if isinstance(metric, prometheus_client.Gauge):
+            assert not metric._name.endswith(("_count", "_sum", "_total", "_bucket"))
+
+
+def test_bound_series_are_made_once() -> None:
+    assert metrics.rpc_server_call("a.B/C", "OK") is metrics.rpc_server_call("a.B/C", "OK")
+    assert metrics.rpc_server_call("a.B/C", "OK")._labelvalues == ("grpc", "a.B/C", "OK", "")
+    assert metrics.rpc_server_call("a.B/C", "INTERNAL")._labelvalues == ("grpc", "a.B/C", "INTERNAL", "INTERNAL")
+
+
+def test_a_sampled_parent_is_continued(spans: InMemorySpanExporter) -> None:
+    with tracing.serve("a.B/C", PARENT) as outer, tracing.call("d.E/F") as inner:
+        assert inner.trace_id == outer.trace_id == "0af7651916cd43dd8448eb211c80319c"
+        assert tracing.traceparent() == f"00-{inner.trace_id}-{inner.span_id}-01"
+        assert outer.exemplar == {"trace_id": outer.trace_id, "span_id": outer.span_id}
+    client, server = spans.get_finished_spans()
+    assert (client.name, client.kind, server.name, server.kind) == ("d.E/F", SpanKind.CLIENT, "a.B/C", SpanKind.SERVER)
+    assert client.parent is not None
+    assert client.parent.span_id == server.context.span_id
+    assert server.parent is not None
+    assert server.parent.is_remote
+
+
+def test_an_unsampled_parent_records_nothing_and_is_passed_on(spans: InMemorySpanExporter) -> None:
+    header = PARENT[:-1] + "0"
+    with tracing.serve("a.B/C", header) as span, tracing.call("d.E/F"):
+        assert tracing.traceparent() == header
+        assert span.exemplar is None
+    assert not spans.get_finished_spans()
+
+
+def test_a_sampled_parent_is_passed_on_where_traces_are_off() -> None:
+    with tracing.serve("a.B/C", PARENT):
+        assert tracing.traceparent() == PARENT
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "00",
+        PARENT[:-3],
+        PARENT.upper(),
+        "ff" + PARENT[2:],
+        "00-" + "0" * 32 + PARENT[35:],
+        PARENT[:36] + "0" * 16 + "-01",
+        PARENT + "x",
+    ],
+)
+def test_a_header_that_is_none_begins_a_trace(spans: InMemorySpanExporter, header: str) -> None:
+    with tracing.serve("a.B/C", header) as span:
+        assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", span.traceparent)
+        assert span.trace_id != PARENT[3:35]
+
+
+def test_a_later_version_of_the_header_is_read(spans: InMemorySpanExporter) -> None:
+    assert tracing.serve("a.B/C", "01" + PARENT[2:] + "-more").trace_id == PARENT[3:35]
+
+
+def test_the_ratio_samples_traces_that_begin_here() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.start(provider, ratio=1.0)
+    with tracing.serve("a.B/C", "") as span:
+        assert span.sampled
+    tracing.stop()
+    assert [each.parent for each in exporter.get_finished_spans()] == [None]
+
+
+def test_an_error_leaves_its_type_and_not_its_text(spans: InMemorySpanExporter) -> None:
+    with pytest.raises(ValueError, match="ada"), tracing.serve("a.B/C", PARENT):
+        raise ValueError("ada@example.com")
+    (span,) = spans.get_finished_spans()
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes == {"error.type": "ValueError"}
+    assert "ada" not in span.to_json()
+
+
+def test_outside_of_any_work_there_is_no_header() -> None:
+    assert tracing.traceparent() == ""
+    assert tracing.step("x").trace_id == ""
+
+
+LOGGING = """
+import logging, structlog
+from chassis import context
+from chassis.context import Caller, CallerKind, Request
+from chassis.telemetry import logs, tracing
+from kith.identity.v1 import auth_pb2
+logs.start(service="crm", version="1", level="INFO")
+log = structlog.get_logger()
+log.debug("hidden")
+log.info("plain", email="ada@example.com", request=auth_pb2.SignInRequest(password="hunter2"), inner={"token": "abc", "size": 3})
+context.enter(Request(request_id="r1", caller=Caller(kind=CallerKind.USER, tenant_id="t1", user_id="u1")))
+with tracing.serve("a.B/C", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"):
+    try:
+        raise ValueError("ada@example.com")
+    except ValueError:
+        log.exception("broken", code="INTERNAL", duration_ms=1.5)
+logging.getLogger("some.library").warning("address %s of %s", "10.0.0.1", "ada@example.com")
+logging.getLogger("some.library").info("hidden")
+"""
+
+
+def test_logs_are_json_lines_without_values() -> None:
+    done = subprocess.run([sys.executable, "-c", LOGGING], capture_output=True, text=True, check=True)
+    assert "ada" not in done.stdout
+    assert "hunter2" not in done.stdout
+    assert done.stderr == ""
+    plain, broken, library = [json.loads(line) for line in done.stdout.splitlines()]
+    assert plain["event"] == "plain"
+    assert plain["email"] == "***"
+    assert plain["request"] == "kith.identity.v1.SignInRequest"
+    assert plain["inner"] == {"token": "***", "size": 3}
+    assert {"time", "level", "service", "version"} <= plain.keys()
+    assert broken["error_type"] == "ValueError"
+    assert broken["stack"]
+    assert broken["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert (broken["request_id"], broken["tenant_id"], broken["principal_id"]) == ("r1", "t1", "u1")
+    assert library["logger"] == "some.library"
+    assert library["template"] == "address %s of %s"
+
+
+class Dependency:
+    broken = False
+
+    async def __call__(self) -> None:
+        if self.broken:
+            raise ConnectionError("10.0.0.1 refused")
+
+
+async def test_one_failure_takes_no_process_out() -> None:
+    dependency = Dependency()
+    health = Health({"postgresql": dependency})
+    health.started = True
+    assert not health.ready
+    await health.check()
+    assert health.ready
+    dependency.broken = True
+    for _ in range(FAILURES - 1):
+        await health.check()
+        assert health.ready
+    await health.check()
+    assert not health.ready
+    dependency.broken = False
+    await health.check()
+    assert health.ready
+    health.draining = True
+    assert not health.ready
+
+
+async def test_a_check_that_hangs_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "TIMEOUT", 0.01)
+    health = Health({"nats": lambda: asyncio.sleep(60)})
+    await health.check()
+    assert health.dependencies["nats"].error_type == "TimeoutError"
+
+
+@pytest.fixture
+async def health() -> AsyncIterator[Health]:
+    watched = Health({"postgresql": Dependency()}, hung=0.6, interval=0.05)
+    watching = asyncio.create_task(watched.watch())
+    watched.started = True
+    yield watched
+    watching.cancel()
+
+
+@pytest.fixture
+def probes(health: Health) -> Iterator[Probes]:
+    served = Probes(health, host="127.0.0.1", port=0)
+    served.start()
+    yield served
+    served.stop()
+
+
+async def get(probes: Probes, path: str, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{probes.port}") as client:
+        return await client.get(path, headers=headers)
+
+
+async def test_probes_tell_the_state(probes: Probes, health: Health) -> None:
+    assert (await get(probes, "/livez")).status_code == 200
+    ready = await get(probes, "/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["dependencies"] == {"postgresql": {"up": True, "error_type": ""}}
+    health.draining = True
+    assert (await get(probes, "/readyz")).status_code == 503
+    assert (await get(probes, "/healthz")).status_code == 503
+    assert (await get(probes, "/livez")).status_code == 200
+    assert (await get(probes, "/else")).status_code == 404
+
+
+async def test_metrics_carry_the_trace_in_openmetrics(probes: Probes) -> None:
+    metrics.rpc_server_call("a.B/Exemplar", "OK").observe(0.2, {"trace_id": "abc"})
+    answer = await get(probes, "/metrics", accept="application/openmetrics-text; version=1.0.0")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert 'trace_id="abc"' in answer.text
+    plain = await get(probes, "/metrics")
+    assert plain.headers["content-type"].startswith("text/plain")
+    assert "kith_event_loop_lag_seconds" in plain.text
+    assert "_created" not in plain.text
+
+
+async def test_probes_answer_while_the_event_loop_hangs(probes: Probes) -> None:
+    await get(probes, "/livez")
+    seen: list[int] = []
+    hanging = threading.Event()
+
+    def ask() -> None:
+        hanging.wait(0.8)
+        seen.extend(httpx.get(f"http://127.0.0.1:{probes.port}{path}").status_code for path in ("/livez", "/readyz", "/metrics"))
+        hanging.set()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    hanging.wait()  # the whole loop stands still here
+    asking.join()
+    assert seen == [503, 503, 200]
+
+
+async def test_stopped_probes_free_their_port(health: Health) -> None:
+    first = Probes(health, host="127.0.0.1", port=0)
+    first.start()
+    first.stop()
+    second = Probes(health, host="127.0.0.1", port=first.port)
+    second.start()
+    second.stop()
+
+
+def test_tracing_imports_no_sdk() -> None:
+    code = "import sys, chassis.telemetry.tracing; sys.exit('opentelemetry.sdk' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
