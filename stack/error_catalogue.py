@@ -1,4 +1,4 @@
-"""`python -m stack.error_catalogue`: write `docs/errors.md`, the catalogue of refusal reasons, from the contract's enums and their comments."""
+"""`python -m stack.error_catalogue`: write `docs/errors.md`, the reasons of all refusals, from the contract's enums and their comments."""
 
 from collections.abc import Iterator
 from typing import Final
