@@ -64,10 +64,15 @@ class Request:
     client_ip: str = ""
     user_agent: str = ""
     locale: str = ""
-    traceparent: str = ""
     idempotency: IdempotencyKey | None = None
     resource_id: str = ""
     origin: str = ""
+    auth_time: int = 0
+
+    @property
+    def operation(self) -> str:
+        """Return what is going on, as metrics name it: the RPC, else the consumer or job."""
+        return self.method.full_name if self.method else self.origin
 
 
 _request: ContextVar[Request] = ContextVar("request")

@@ -14,6 +14,7 @@ from chassis import contract, etags, ids
 from chassis.context import Request
 from chassis.database.statements import Query
 from chassis.database.system_tables import outbox
+from chassis.telemetry import tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ def entry(event: Message, *, request: Request, tenant_id: str, now: datetime) ->
         subject=f"{contract.PREFIX}{said.subject}.{tenant_id}",
         key=contract.at(event, said.key),
         version=_version(event),
-        headers=orjson.dumps({"traceparent": request.traceparent, "actor": request.caller.id}).decode(),
+        headers=orjson.dumps({"traceparent": tracing.traceparent(), "actor": request.caller.id}).decode(),
         payload=event.SerializeToString(),
         created_at=now,
     )

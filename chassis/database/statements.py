@@ -15,13 +15,14 @@ class Query:
     written as `= ANY(bindparam(..., type_=ARRAY(...)))`: an expanding parameter would need another text per length.
     """
 
-    __slots__ = ("_fixed", "names", "sql")
+    __slots__ = ("_fixed", "names", "sql", "verb")
 
     def __init__(self, statement: ClauseElement) -> None:
         compiled = statement.compile(dialect=_DIALECT)
         self.sql = str(compiled)
         if "POSTCOMPILE" in self.sql:
             raise ValueError("write IN over a list as = ANY(...), see Query")
+        self.verb = self.sql.partition(" ")[0]
         self.names = frozenset(compiled.params)
         self._fixed: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
 

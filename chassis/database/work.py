@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
+from time import perf_counter
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -16,6 +17,7 @@ from chassis.context import Caller, Request, current
 from chassis.database import audit, outbox, replays
 from chassis.database.setting import TENANT
 from chassis.database.statements import Query
+from chassis.telemetry import metrics, tracing
 
 Row = dict[str, Any]
 M = TypeVar("M", bound=Message)
@@ -45,19 +47,22 @@ class UnitOfWork:
 
     async def all(self, query: Query, **values: Any) -> list[Row]:
         """Return every row of the statement."""
-        cursor = await self._connection.execute(query.sql, query.bind(values))
-        return await cursor.fetchall()
+        with _span(query):
+            cursor = await self._connection.execute(query.sql, query.bind(values))
+            return await cursor.fetchall()
 
     async def first(self, query: Query, **values: Any) -> Row | None:
         """Return the first row of the statement, None if there is none."""
-        cursor = await self._connection.execute(query.sql, query.bind(values))
-        return await cursor.fetchone()
+        with _span(query):
+            cursor = await self._connection.execute(query.sql, query.bind(values))
+            return await cursor.fetchone()
 
     async def run(self, query: Query, **values: Any) -> int:
         """Run a statement that answers with no rows; return how many it touched."""
-        cursor = await self._connection.execute(query.sql, query.bind(values))
-        await self._pipeline.sync()
-        return cursor.rowcount
+        with _span(query):
+            cursor = await self._connection.execute(query.sql, query.bind(values))
+            await self._pipeline.sync()
+            return cursor.rowcount
 
     def publish(self, event: Message, *, before: Message | None = None) -> None:
         """Put an event into the outbox and the change that it tells of into the audit trail."""
@@ -117,6 +122,14 @@ class UnitOfWork:
         return self.tenant_id
 
 
+def _span(query: Query) -> tracing.Span:
+    """Return the span of a statement: its text has placeholders where the values stand."""
+    span = tracing.call(query.verb)
+    span.set("db.system.name", "postgresql")
+    span.set("db.query.text", query.sql)
+    return span
+
+
 @asynccontextmanager
 async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork]:
     """Open the transaction of the current call, for the caller's tenant unless another one is named.
@@ -129,6 +142,7 @@ async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork
     if database is None:
         raise LookupError("this process has no database")
     tenant = request.caller.tenant_id if tenant_id is None else tenant_id
+    started = perf_counter()
     connection = await database.take()
     try:
         async with connection.pipeline() as pipeline:
@@ -136,9 +150,12 @@ async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork
             await work.start()
             yield work
             await _to_the_end(work.finish())
-    except BaseException:
+    except BaseException as failure:
+        metrics.db_client_operation(request.operation, type(failure).__name__).observe(perf_counter() - started)
         await _to_the_end(_abandon(connection))
         raise
+    else:
+        metrics.db_client_operation(request.operation).observe(perf_counter() - started, tracing.current().exemplar)
     finally:
         await _to_the_end(database.give(connection))
 

@@ -1,0 +1,81 @@
+"""Runs a service's Alembic migrations: a service has only version files, and this is the one environment for all of them."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import stamina
+from alembic import command
+from alembic.config import Config
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from chassis.database.roles import Roles
+
+ENVIRONMENT: Final = Path(__file__).parent / "environment"
+ONE_AT_A_TIME: Final = 0x6B697468
+"""Key of the advisory lock that a migration holds ("kith"): two deployments take turns."""
+ATTEMPTS: Final = 5
+
+
+def upgrade(dsn: str, service: str, folder: Path, target: str = "head") -> None:
+    """Migrate up to a revision with the migrator's DSN; `folder` is the service's `migrations`."""
+    _run(dsn, service, folder, lambda config: command.upgrade(config, target))
+
+
+def downgrade(dsn: str, service: str, folder: Path, target: str = "base") -> None:
+    """Migrate down to a revision with the migrator's DSN."""
+    _run(dsn, service, folder, lambda config: command.downgrade(config, target))
+
+
+def has_versions(folder: Path) -> bool:
+    """Say whether a service has migrations; a service without tables has none."""
+    return any((folder / "versions").glob("*.py"))
+
+
+def _waited_for_lock(error: Exception) -> bool:
+    return isinstance(error, OperationalError) and isinstance(error.orig, LockNotAvailable)
+
+
+@stamina.retry(on=_waited_for_lock, attempts=ATTEMPTS, wait_initial=1.0, timeout=None)
+def _run(dsn: str, service: str, folder: Path, steps: Callable[[Config], None]) -> None:
+    """Run the steps. One that waits too long for a lock gives way to traffic and is tried again."""
+    config = Config()
+    config.set_main_option("script_location", str(ENVIRONMENT))
+    config.set_main_option("version_locations", str(folder / "versions"))
+    config.set_main_option("path_separator", "newline")
+    with _as_owner(dsn, Roles(service).name("owner")) as connection:
+        config.attributes["connection"] = connection
+        steps(config)
+
+
+@contextmanager
+def _as_owner(dsn: str, owner: str) -> Iterator[Connection]:
+    """Connect as the migrator and act as the owner, who cannot sign in, so that tables belong to the owner.
+
+    A backfill says SET LOCAL ROLE NONE: row-level security binds the owner too, and only the migrator sees through it.
+    """
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"SELECT pg_advisory_lock({ONE_AT_A_TIME})"))
+        connection.execute(text(f'SET ROLE "{owner}"'))
+        connection.commit()
+        yield connection
+
+
+def main() -> None:
+    """Migrate one service up, as a deployment does before the new release; the DSN is in KITH_MIGRATOR_DSN."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("service")
+    parser.add_argument("folder", type=Path)
+    said = parser.parse_args()
+    upgrade(os.environ["KITH_MIGRATOR_DSN"], said.service, said.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The chain: stages around every RPC, composed once at the start into one gRPC interceptor."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import grpc
+from google.protobuf.message import Message
+from grpc import aio
+
+from chassis import ids
+from chassis.context import Request, enter
+from chassis.contract import ContractError, Method
+from chassis.database.pool import Database
+
+ORDER: Final = ("telemetry", "errors", "deadline", "identity", "policy", "idempotency")
+"""Telemetry sees every outcome; errors turn whatever is raised below into a status; no work is done before the deadline
+stands; policy needs the caller; an idempotency key belongs to a caller who may call."""
+
+_OPEN: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
+"""What probes and tools of gRPC itself ask; nothing of ours is behind them."""
+
+Context = aio.ServicerContext[Any, Any]
+Next = Callable[["Call"], Awaitable[Any]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One RPC under way. `message` is None where the client streams; `code` and `reason` say how it ended."""
+
+    method: Method
+    message: Message | None
+    context: Context
+    metadata: Mapping[str, str]
+    authorizations: Sequence[str]
+    request: Request
+    behaviour: Callable[["Call"], Awaitable[Any]]
+    code: int = 0
+    reason: str = ""
+
+
+class Stage(Protocol):
+    """One stage. It calls `proceed` at most once, unless repeating the rest is its task."""
+
+    name: str
+
+    async def __call__(self, call: Call, proceed: Next) -> Any:
+        """Do this stage's part and return what the rest answers."""
+        ...
+
+
+class Chain(aio.ServerInterceptor):  # type: ignore[misc]
+    """Wraps the registered RPCs of the contract; refuses the start when the stages are not the ones of ORDER."""
+
+    def __init__(self, stages: Sequence[Stage], methods: Mapping[str, Method], database: Database | None) -> None:
+        names = tuple(stage.name for stage in stages)
+        if names != ORDER:
+            raise ContractError(f"interceptors run in the order {ORDER}, not {names}")
+        self._methods = methods
+        self._database = database
+        self._run = _compose(stages)
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any] | None] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the handler of a path with the chain around it; None, which is UNIMPLEMENTED, for any other path."""
+        path = handler_call_details.method
+        if path not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if path.startswith(_OPEN) or handler is None:
+                return handler
+            self._wrapped[path] = self._wrap(handler, self._methods[path])
+        return self._wrapped[path]
+
+    def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+        behaviour = _behaviour(handler)
+
+        async def run(message: Any, context: Context) -> Any:
+            return await self._run(self._call(method, message, context, behaviour))
+
+        codec = {"request_deserializer": handler.request_deserializer, "response_serializer": _serialize}
+        match handler.request_streaming, handler.response_streaming:
+            case False, False:
+                return grpc.unary_unary_rpc_method_handler(run, **codec)
+            case False, True:
+                return grpc.unary_stream_rpc_method_handler(run, **codec)
+            case True, False:
+                return grpc.stream_unary_rpc_method_handler(run, **codec)
+            case _:
+                return grpc.stream_stream_rpc_method_handler(run, **codec)
+
+    def _call(self, method: Method, message: Any, context: Context, behaviour: Callable[[Call], Awaitable[Any]]) -> Call:
+        metadata: dict[str, str] = {}
+        authorizations: list[str] = []
+        for key, value in context.invocation_metadata() or ():
+            if key == "authorization":
+                authorizations.append(str(value))
+            metadata[key] = value if isinstance(value, str) else ""
+        request = Request(request_id=ids.new(), database=self._database, method=method)
+        enter(request)
+        return Call(
+            method=method,
+            message=message if isinstance(message, Message) else None,
+            context=context,
+            metadata=metadata,
+            authorizations=authorizations,
+            request=request,
+            behaviour=behaviour if isinstance(message, Message) else _with(behaviour, message),
+        )
+
+
+def _with(behaviour: Callable[..., Awaitable[Any]], stream: Any) -> Callable[[Call], Awaitable[Any]]:
+    return lambda call: behaviour(call, stream)
+
+
+def _behaviour(handler: grpc.RpcMethodHandler[Any, Any]) -> Callable[..., Awaitable[Any]]:
+    """Return the servicer's method as one awaitable, whatever streams: answers of a stream are written as they come."""
+    if handler.response_streaming:
+        answers: Callable[..., AsyncIterator[Any]] = handler.stream_stream or handler.unary_stream
+
+        async def write(call: Call, stream: Any = None) -> None:
+            async for answer in answers(stream if stream is not None else call.message, call.context):
+                await call.context.write(answer)
+
+        return write
+    single: Callable[..., Awaitable[Any]] = handler.stream_unary or handler.unary_unary
+    return lambda call, stream=None: single(stream if stream is not None else call.message, call.context)
+
+
+def _serialize(answer: Message | bytes) -> bytes:
+    """Serialize an answer; one that comes from an idempotency record is bytes already."""
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def _compose(stages: Sequence[Stage]) -> Next:
+    proceed: Next = _handle
+    for stage in reversed(stages):
+        proceed = _bind(stage, proceed)
+    return proceed
+
+
+def _bind(stage: Stage, proceed: Next) -> Next:
+    return lambda call: stage(call, proceed)
+
+
+async def _handle(call: Call) -> Any:
+    return await call.behaviour(call)
