@@ -4,7 +4,6 @@ import binascii
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ MIN_KEY_BYTES: Final = 32
 _MAX_TOKEN_LENGTH: Final = 4_096
 _MAC_BYTES: Final = sha256().digest_size
 _BINDING_BYTES: Final = 16
+_key: Final[list[bytes]] = []
 
 
 def size(wanted: int) -> int:
@@ -27,35 +27,35 @@ def size(wanted: int) -> int:
     return min(wanted, MAX_SIZE) or DEFAULT_SIZE
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Tokens:
-    """Seals and opens page tokens with one HMAC-SHA256 key of at least 32 bytes."""
+def use_key(key: bytes) -> None:
+    """Sign with this key of at least 32 bytes from now on; all processes of a service have the same one."""
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(f"a page token key has at least {MIN_KEY_BYTES} bytes")
+    _key[:] = [key]
 
-    key: bytes
 
-    def __post_init__(self) -> None:
-        """Refuse a key that is too short to be one."""
-        if len(self.key) < MIN_KEY_BYTES:
-            raise ValueError(f"a page token key has at least {MIN_KEY_BYTES} bytes")
+def seal(last: Sequence[str | int], bound_to: Sequence[str]) -> str:
+    """Return the token of the page behind `last`, the sort key of a row, in the list that the texts describe."""
+    body = _digest(bound_to) + orjson.dumps(last)
+    return urlsafe_b64encode(_mac(body) + body).rstrip(b"=").decode()
 
-    def seal(self, last: Sequence[str | int], bound_to: Sequence[str]) -> str:
-        """Return the token of the page behind `last`, the sort key of a row, in the list that the texts describe."""
-        body = _digest(bound_to) + orjson.dumps(last)
-        return urlsafe_b64encode(self._mac(body) + body).rstrip(b"=").decode()
 
-    def open(self, token: str, bound_to: Sequence[str]) -> list[Any]:
-        """Return what was sealed. Refuses what this key did not sign, and a token of another list."""
-        sealed = _decode(token)
-        mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
-        if len(body) <= _BINDING_BYTES or not hmac.compare_digest(mac, self._mac(body)):
-            raise _refused(Reason.PAGE_TOKEN_INVALID, "not a page token of this list")
-        if not hmac.compare_digest(body[:_BINDING_BYTES], _digest(bound_to)):
-            raise _refused(Reason.PAGE_TOKEN_MISMATCH, "belongs to another filter, order or list")
-        last: list[Any] = orjson.loads(body[_BINDING_BYTES:])
-        return last
+def unseal(token: str, bound_to: Sequence[str]) -> list[Any]:
+    """Return what was sealed. Refuses what our key did not sign, and a token of another list."""
+    sealed = _decode(token)
+    mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
+    if len(body) <= _BINDING_BYTES or not hmac.compare_digest(mac, _mac(body)):
+        raise _refused(Reason.PAGE_TOKEN_INVALID, "is no page token that an answer gave")
+    if body[:_BINDING_BYTES] != _digest(bound_to):
+        raise _refused(Reason.PAGE_TOKEN_MISMATCH, "belongs to another list, filter or order")
+    last: list[Any] = orjson.loads(body[_BINDING_BYTES:])
+    return last
 
-    def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self.key, body, "sha256")
+
+def _mac(body: bytes) -> bytes:
+    if not _key:
+        raise LookupError("no page token key was given")
+    return hmac.digest(_key[0], body, "sha256")
 
 
 def _digest(bound_to: Sequence[str]) -> bytes:

@@ -1,0 +1,9 @@
+"""Filters of lists in the language of AIP-160: text -> syntax tree -> SQLAlchemy conditions over declared fields.
+
+Only operators that PostgreSQL knows as leakproof come out, since under row level security all others switch indices off.
+"""
+
+from chassis.filters.conditions import Fields, Filter
+from chassis.filters.fields import Field, boolean, enum, integer, key, text, timestamp, uuid
+
+__all__ = ["Field", "Fields", "Filter", "boolean", "enum", "integer", "key", "text", "timestamp", "uuid"]
