@@ -1,0 +1,1 @@
+"""The REST edge: reads the contract's descriptors and transcodes HTTP to gRPC; knows no service by name."""
