@@ -34,7 +34,7 @@ HTTP_SERVER_REQUEST_DURATION = Histogram(
 HTTP_SERVER_ACTIVE_REQUESTS = Gauge("http_server_active_requests", "HTTP requests that the edge works on now.")
 RATE_LIMITED = Counter("kith_rate_limited_total", "Calls refused because their caller made too many.", ("tier",))
 DENIED = Counter("kith_denied_total", "Calls refused because their caller lacks the permission.", ("permission",))
-IDEMPOTENT_REPLAYS = Counter("kith_idempotent_replays_total", "Calls answered from the record of their idempotency key.")
+REPLAYS = Counter("kith_idempotent_replays_total", "Calls answered from the record of their idempotency key.")
 
 # Calls that go out.
 RPC_CLIENT_CALL_DURATION = Histogram(
@@ -53,10 +53,10 @@ DB_CLIENT_OPERATION_DURATION = Histogram(
     ("db_operation_name", "error_type"),
     buckets=QUERY_BUCKETS,
 )
-DB_CLIENT_CONNECTIONS = Gauge(  # semconv says _count, which promtool reserves for histograms
+POOL_CONNECTIONS = Gauge(  # semconv says _count, which promtool reserves for histograms
     "db_client_connections", "Connections to the database by state: idle or used.", ("state",)
 )
-DB_CLIENT_CONNECTION_WAIT_TIME = Histogram(
+POOL_WAIT = Histogram(
     "db_client_connection_wait_time_seconds", "Time that units of work waited for a connection.", buckets=QUERY_BUCKETS
 )
 
