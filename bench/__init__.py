@@ -1,0 +1,1 @@
+"""Measurements, never run as tests: Kith's hot path beside the monolith that a good team would write instead."""

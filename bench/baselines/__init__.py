@@ -1,0 +1,1 @@
+"""What Kith is measured against: the same endpoints, with the same duties, written the usual way."""

@@ -1,0 +1,93 @@
+"""The two ways of asking: as fast as answers come (for CPU per request), and at a rate that does not wait for answers (for latency)."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import quantiles
+
+from bench.load.connection import Connection
+
+
+@dataclass
+class Outcome:
+    """What became of a run: latencies in milliseconds, and how many answers were not 200 by status (0: the connection broke)."""
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    failures: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def answered(self) -> int:
+        """Number of answers that were 200."""
+        return len(self.latencies)
+
+    def percentile(self, percent: int) -> float:
+        """Return a percentile of the latencies; infinite when next to nothing was answered."""
+        return quantiles(self.latencies, n=100)[percent - 1] if len(self.latencies) > 1 else float("inf")
+
+    def note(self, status: int, latency: float) -> None:
+        """Count one answer."""
+        if status == 200:
+            self.latencies.append(latency * 1000)
+        else:
+            self.failures[status] += 1
+
+
+class Generator:
+    """A set of connections to one server."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+
+    async def closed_loop(self, requests: Iterator[bytes], *, clients: int, seconds: float) -> Outcome:
+        """Let each client ask again as soon as it is answered."""
+        outcome = Outcome()
+        start = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(clients):
+                group.create_task(self._client(requests, start + seconds, outcome))
+        outcome.seconds = time.perf_counter() - start
+        return outcome
+
+    async def open_loop(self, requests: Iterator[bytes], *, rate: float, seconds: float) -> Outcome:
+        """Send at a fixed rate, whatever the answers do; a request's time starts when it was due (no coordinated omission)."""
+        outcome = Outcome()
+        start = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for number in range(int(rate * seconds)):
+                due = start + number / rate
+                await asyncio.sleep(due - time.perf_counter())
+                group.create_task(self._once(next(requests), due, outcome))
+        outcome.seconds = time.perf_counter() - start
+        return outcome
+
+    def close(self) -> None:
+        """Close all connections."""
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
+
+    async def _client(self, requests: Iterator[bytes], end: float, outcome: Outcome) -> None:
+        while (now := time.perf_counter()) < end:
+            await self._once(next(requests), now, outcome)
+
+    async def _once(self, request: bytes, due: float, outcome: Outcome) -> None:
+        """Ask on an idle connection, or on a new one; a broken one is thrown away."""
+        try:
+            connection = await self._take()
+            status = await connection.send(request)
+        except OSError:
+            outcome.note(0, 0.0)
+            return
+        outcome.note(status, time.perf_counter() - due)
+        self._idle.put_nowait(connection)
+
+    async def _take(self) -> Connection:
+        """Return an idle connection that the server has not closed meanwhile, or a new one."""
+        while not self._idle.empty():
+            connection = self._idle.get_nowait()
+            if not connection.is_closed:
+                return connection
+        return await Connection.open(self._host, self._port)
