@@ -15,7 +15,7 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from chassis.database.roles import Roles
+from chassis import names
 
 ENVIRONMENT: Final = Path(__file__).parent / "environment"
 ONE_AT_A_TIME: Final = 0x6B697468
@@ -49,7 +49,7 @@ def _run(dsn: str, service: str, folder: Path, steps: Callable[[Config], None]) 
     config.set_main_option("script_location", str(ENVIRONMENT))
     config.set_main_option("version_locations", str(folder / "versions"))
     config.set_main_option("path_separator", "newline")
-    with _as_owner(dsn, Roles(service).name("owner")) as connection:
+    with _as_owner(dsn, names.role(service, "owner")) as connection:
         config.attributes["connection"] = connection
         steps(config)
 

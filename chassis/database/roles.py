@@ -3,12 +3,13 @@
 Run by an administrator at deploy time, as often as one likes; no service ever holds the administrator's password.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final, LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from chassis import names
 
 MINIMUM_VERSION: Final = 180_000
 
@@ -37,71 +38,55 @@ FORBIDDEN_FUNCTIONS: Final = r"""
            OR proname IN ('set_config', 'ts_stat', 'pg_cancel_backend', 'pg_terminate_backend')
            OR oid = 'ts_rewrite(tsquery, text)'::regprocedure)
 """
-"""What an injected expression could change the tenant with, store outside of row-level security, run as a statement, or disturb others by."""
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Names of a service's database and its roles."""
-
-    service: str
-
-    @property
-    def database(self) -> str:
-        """Name of the database."""
-        return f"kith_{self.service}"
-
-    def name(self, role: str) -> str:
-        """Return a role's name: roles belong to the whole server, so they carry their database's name."""
-        return f"{self.database}_{role}"
-
-
-def signing_in(services: Sequence[str]) -> list[str]:
-    """Return the names of all roles that need a password."""
-    return [Roles(service).name(role) for service in services for role in LIMITS]
+"""What an injected expression could change the tenant with, hide data in, run a statement by, or disturb others with."""
 
 
 async def bootstrap(admin_dsn: str, service: str, passwords: Mapping[str, str]) -> None:
-    """Make the service's roles and database, or bring them to what is said here. Passwords are by role name."""
-    roles = Roles(service)
+    """Make a service's roles and database, or bring them to what is said here. Passwords are by role name."""
     async with await AsyncConnection.connect(admin_dsn, autocommit=True) as admin:
         if admin.info.server_version < MINIMUM_VERSION:
             raise RuntimeError(f"PostgreSQL 18 is needed, the server says {admin.info.server_version}")
-        await _make_roles(admin, roles, passwords)
-        await _make_database(admin, roles)
-    async with await AsyncConnection.connect(admin_dsn, dbname=roles.database) as admin:
-        for statement in _inside(roles):
+        await _make_roles(admin, service, passwords)
+        await _make_database(admin, service)
+    async with await AsyncConnection.connect(admin_dsn, dbname=names.database(service)) as admin:
+        for statement in _inside(service):
             await admin.execute(statement)
-        await _forbid_functions(admin, roles)
+        await _forbid_functions(admin, service)
 
 
-async def _make_roles(admin: AsyncConnection[Any], roles: Roles, passwords: Mapping[str, str]) -> None:
+async def _make_roles(admin: AsyncConnection[Any], service: str, passwords: Mapping[str, str]) -> None:
     for role, attributes in ATTRIBUTES.items():
-        name = roles.name(role)
+        name = names.role(service, role)
         found = await admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [name])
         verb = SQL("ALTER" if found.rowcount else "CREATE")
-        await admin.execute(SQL("{} ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION {}").format(verb, Identifier(name), SQL(attributes)))
+        await admin.execute(
+            SQL("{} ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION {}").format(verb, Identifier(name), SQL(attributes))
+        )
         if role in LIMITS:
             # The server is told a verifier, so that no log of it ever holds the password.
             verifier = admin.pgconn.encrypt_password(passwords[name].encode(), name.encode(), b"scram-sha-256").decode()
             await admin.execute(SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(name), Literal(verifier)))
     for granted, member, inherits in (("owner", "migrator", "TRUE"), ("definer", "migrator", "FALSE"), ("definer", "owner", "FALSE")):
         statement = SQL("GRANT {} TO {} WITH INHERIT {}, SET TRUE")
-        await admin.execute(statement.format(Identifier(roles.name(granted)), Identifier(roles.name(member)), SQL(inherits)))
+        await admin.execute(
+            statement.format(Identifier(names.role(service, granted)), Identifier(names.role(service, member)), SQL(inherits))
+        )
 
 
-async def _make_database(admin: AsyncConnection[Any], roles: Roles) -> None:
-    found = await admin.execute("SELECT FROM pg_database WHERE datname = %s", [roles.database])
+async def _make_database(admin: AsyncConnection[Any], service: str) -> None:
+    found = await admin.execute("SELECT FROM pg_database WHERE datname = %s", [names.database(service)])
     if found.rowcount:
         return
-    statement = SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'")
-    await admin.execute(statement.format(Identifier(roles.database), Identifier(roles.name("owner"))))
+    statement = SQL(
+        "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
+    )
+    await admin.execute(statement.format(Identifier(names.database(service)), Identifier(names.role(service, "owner"))))
 
 
-def _inside(roles: Roles) -> list[Composed]:
+def _inside(service: str) -> list[Composed]:
     """Return what is said inside the service's database."""
-    names = {role: Identifier(roles.name(role)) for role in ATTRIBUTES}
-    limited = SQL(", ").join(names[role] for role in LIMITS)
+    roles = {role: Identifier(names.role(service, role)) for role in ATTRIBUTES}
+    limited = SQL(", ").join(roles[role] for role in LIMITS)
     templates: list[LiteralString] = [
         "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
         "GRANT CONNECT ON DATABASE {database} TO {limited}",
@@ -114,23 +99,25 @@ def _inside(roles: Roles) -> list[Composed]:
         "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
         "ALTER DEFAULT PRIVILEGES FOR ROLE {definer} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
     ]
-    said = [SQL(template).format(database=Identifier(roles.database), limited=limited, **names) for template in templates]
-    return [*said, *_settings(roles)]
+    said = [SQL(template).format(database=Identifier(names.database(service)), limited=limited, **roles) for template in templates]
+    return [*said, *_settings(service)]
 
 
-def _settings(roles: Roles) -> list[Composed]:
+def _settings(service: str) -> list[Composed]:
     statement = SQL("ALTER ROLE {} IN DATABASE {} SET {} TO {}")
-    database = Identifier(roles.database)
+    database = Identifier(names.database(service))
     said = []
     for role, limits in LIMITS.items():
-        name = Identifier(roles.name(role))
+        name = Identifier(names.role(service, role))
         said.append(statement.format(name, database, Identifier("search_path"), SQL(SEARCH_PATH)))
         said += [statement.format(name, database, Identifier(setting), Literal(value)) for setting, value in limits.items()]
     return said
 
 
-async def _forbid_functions(admin: AsyncConnection[Any], roles: Roles) -> None:
+async def _forbid_functions(admin: AsyncConnection[Any], service: str) -> None:
     found = await (await admin.execute(FORBIDDEN_FUNCTIONS)).fetchall()
     functions = ", ".join(row[0] for row in found)
     await admin.execute(f"REVOKE EXECUTE ON FUNCTION {functions} FROM PUBLIC".encode())
-    await admin.execute(SQL("GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO {}").format(Identifier(roles.name("migrator"))))
+    await admin.execute(
+        SQL("GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO {}").format(Identifier(names.role(service, "migrator")))
+    )

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from kith.options.v1 import options_pb2
-
 from stack.contract_check.fault import Fault
 from stack.contract_check.image import Field, Image, Message
 

@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
     MethodDescriptorProto,
 )
+
 from kith.options.v1 import options_pb2, permissions_pb2
 
 OURS: Final = "kith."

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from kith.options.v1 import options_pb2
-
 from stack.contract_check.fault import Fault
 from stack.contract_check.image import Image, Method
 

@@ -1,0 +1,1 @@
+"""The demo organisation: people and companies whose names are made up of words that name nobody."""

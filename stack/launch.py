@@ -1,0 +1,139 @@
+"""Brings the platform up in order and takes it down in the reverse order."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+
+import httpx
+
+from stack import leftovers, nats, ports, prepared
+from stack.layout import Layout
+from stack.processes.probes import http_ready
+from stack.processes.supervisor import Child, Command
+from stack.settings import Settings
+from stack.state import ProcessId, State
+from stack.topology import EDGE, NATS, OPERATOR, POSTGRES, ROOT, SERVICES, Service, admin
+from stack.wiring import Wiring, provide_secrets
+
+Tell = Callable[[str], None]
+
+
+class Platform:
+    """The processes of one installation. The caller holds the lock on its folder."""
+
+    def __init__(self, settings: Settings, tell: Tell) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._children: dict[str, Child] = {}
+        self._client = httpx.AsyncClient()
+        self.layout = Layout(settings.data)
+        self._end_leftovers()
+        settled, moved = ports.settle(settings.host, settings.wanted_ports())
+        for each in moved:
+            tell(f"port {each.wanted} of {each.name} is busy, it takes {each.port}")
+        self.wiring = Wiring(settings, self.layout, provide_secrets(self.layout.secrets), settled)
+        self.state = State(supervisor=ProcessId.of(os.getpid()), url=self.wiring.public_url, ports=settled)
+
+    def _end_leftovers(self) -> None:
+        if (before := State.load(self.layout.state)) and (asked := leftovers.end(before)):
+            self._tell(f"ended what an earlier start had left: {', '.join(asked)}")
+
+    async def start_backing(self) -> None:
+        """Start PostgreSQL and NATS, unless the operator brings them, and prepare both. Raises StartError."""
+        embedded = []
+        if not self._settings.database_url:
+            embedded.append(self._start_postgres())
+        if not self._settings.nats_url:
+            embedded.append(self._start(self.wiring.broker.command()))
+        await _together(embedded)
+        await self._prepare_databases()
+        await nats.create_streams(self.wiring.nats_url(OPERATOR), (service.name for service in SERVICES))
+
+    async def start_services(self) -> None:
+        """Start the services and the edge, all at once. Raises StartError."""
+        await _together(self._start(self._command(service)) for service in (*SERVICES, EDGE))
+
+    async def stop(self) -> None:
+        """Stop the edge, then the services, then what they stand on; each finishes its work."""
+        await self._stop([EDGE.name])
+        await self._stop(service.name for service in SERVICES)
+        await self._stop([NATS])
+        await self._stop([POSTGRES])
+        await self._client.aclose()
+        self.layout.state.unlink(missing_ok=True)
+
+    async def _start_postgres(self) -> None:
+        self.layout.rotate_log(POSTGRES)
+        await self.wiring.cluster.create()
+        await self._start(self.wiring.cluster.command())
+
+    async def _prepare_databases(self) -> None:
+        if not self._settings.database_url and prepared.is_current(self.layout.prepared):
+            return
+        from stack import databases  # noqa: PLC0415 - its imports cost a second that most starts need not pay
+
+        await databases.prepare(self.wiring.admin_dsn(), self.wiring.secrets.passwords)
+        prepared.remember(self.layout.prepared)
+
+    def _command(self, service: Service) -> Command:
+        admin_address = self.wiring.address(admin(service.name))
+        return Command(
+            name=service.name,
+            argv=[sys.executable, "-m", service.module],
+            env=self.wiring.environment(service),
+            cwd=ROOT,
+            log=self.layout.log(service.name),
+            address=self.wiring.address(service.name),
+            admin=admin_address,
+            probe=http_ready(self._client, f"http://{admin_address}/readyz"),
+            ready_timeout=self._settings.ready_timeout,
+            stop_timeout=self._settings.stop_timeout,
+        )
+
+    async def _start(self, command: Command) -> None:
+        self.layout.rotate_log(command.name)
+        child = self._children[command.name] = Child(command, self._changed)
+        self.state.processes[command.name] = child.running
+        await child.start()
+
+    async def _stop(self, names: Iterable[str]) -> None:
+        await asyncio.gather(*(self._children[name].stop() for name in names if name in self._children))
+
+    def _changed(self, child: Child) -> None:
+        self.state.save(self.layout.state)
+        if child.running.restarts and child.running.phase != "starting":
+            self._tell(f"{child.command.name}: {child.running.phase} (log: {child.command.log})")
+
+
+async def _together(starts: Iterable[Coroutine[None, None, None]]) -> None:
+    """Run the starts at once; when one fails the others are given up, and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for start in starts:
+                group.create_task(start)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+@asynccontextmanager
+async def running(settings: Settings, tell: Tell) -> AsyncIterator[Platform]:
+    """Start the whole platform and stop it at the end. Raises StartError, InUseError."""
+    async with backing(settings, tell) as platform:
+        await platform.start_services()
+        yield platform
+
+
+@asynccontextmanager
+async def backing(settings: Settings, tell: Tell) -> AsyncIterator[Platform]:
+    """Start PostgreSQL and NATS alone, with all databases and streams prepared. Raises StartError, InUseError."""
+    layout = Layout(settings.data)
+    layout.create()
+    with layout.lock():
+        platform = Platform(settings, tell)
+        try:
+            await platform.start_backing()
+            yield platform
+        finally:
+            await platform.stop()

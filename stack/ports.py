@@ -1,0 +1,50 @@
+"""Ports that can be had: the wanted one, or a free one in its place."""
+
+import random
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+BELOW_EPHEMERAL: Final = range(20_000, 32_000)
+"""Linux hands out 32768 and above to outgoing connections, which could take a port between our look and the server's bind."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A port that was busy, and the one taken instead."""
+
+    name: str
+    wanted: int
+    port: int
+
+
+def is_free(host: str, port: int) -> bool:
+    """Say whether a server could listen on the port now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def settle(host: str, wanted: Mapping[str, int]) -> tuple[dict[str, int], list[Moved]]:
+    """Return a free port for each name and those that moved; 0 asks for any free one."""
+    settled: dict[str, int] = {}
+    moved: list[Moved] = []
+    candidates = _candidates(host, taken=set(wanted.values()))
+    for name, port in wanted.items():
+        if port and is_free(host, port) and port not in settled.values():
+            settled[name] = port
+            continue
+        settled[name] = next(candidates)
+        if port:
+            moved.append(Moved(name, port, settled[name]))
+    return settled, moved
+
+
+def _candidates(host: str, taken: set[int]) -> Iterator[int]:
+    numbers = random.sample(BELOW_EPHEMERAL, k=len(BELOW_EPHEMERAL))
+    return (port for port in numbers if port not in taken and is_free(host, port))

@@ -1,0 +1,112 @@
+"""Starts one child: leashed to this process, and under another account where the program refuses root."""
+
+import asyncio
+import ctypes
+import os
+import pwd
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from stack.layout import private
+
+# Numbers of linux/prctl.h and linux/capability.h.
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_KEEPCAPS: Final = 8
+PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_RAISE: Final = 2
+CAPABILITY_VERSION_3: Final = 0x20080522
+CAP_DAC_OVERRIDE: Final = 1
+CAP_DAC_READ_SEARCH: Final = 2
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Account:
+    """An existing account of the operating system, under which a program runs that refuses root."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def for_server(cls, folder: Path) -> "Account | None":
+        """Return the account for a server that keeps its data in the folder: None if we are not root and so need none."""
+        if os.geteuid() != 0:
+            return None
+        if folder.exists() and (owner := folder.stat()).st_uid != 0:
+            return cls(owner.st_uid, owner.st_gid)
+        nobody = pwd.getpwnam("nobody")
+        return cls(nobody.pw_uid, nobody.pw_gid)
+
+    def own(self, path: Path) -> None:
+        """Give the path to the account."""
+        os.chown(path, self.uid, self.gid)
+
+
+async def spawn(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    account: Account | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
+    cwd: Path,
+) -> asyncio.subprocess.Process:
+    """Start a child in a session of its own, so that Ctrl-C reaches this process alone and children stop in order."""
+    with _appending(log) as output:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            env=dict(env),
+            cwd=cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_in_child(account, death_signal),
+        )
+
+
+def _appending(log: Path) -> BinaryIO:
+    return open(log, "ab", opener=private)
+
+
+def _in_child(account: Account | None, death_signal: signal.Signals) -> Callable[[], None]:
+    """Return what the child does between fork and exec; whatever can be looked up is looked up before."""
+    capability = _reach() if account else None
+
+    def prepare() -> None:
+        if account:
+            _become(account, capability)
+        if sys.platform == "linux":
+            # Set last: a change of account clears it.
+            _libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+
+    return prepare
+
+
+def _reach() -> int | None:
+    """Return the smallest capability we hold that lets another account walk through folders closed to it, such as root's home."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    held = int(next(line for line in status.read_text().splitlines() if line.startswith("CapEff")).split()[1], 16)
+    return next((capability for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE) if held >> capability & 1), None)
+
+
+def _become(account: Account, capability: int | None) -> None:
+    """Change to the account; keep the one capability across exec (an ambient one), so that no parent folder's mode need change."""
+    _libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setgid(account.gid)
+    os.setuid(account.uid)
+    if capability is None:
+        return
+    mask = 1 << capability
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
+    if _libc.capset(header, data) == 0:
+        _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)

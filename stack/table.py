@@ -1,0 +1,39 @@
+"""What `kith up` and `kith status` show to people."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stack.demo.account import Demo
+from stack.state import Running, State
+
+COLOURS = {"ready": "green", "starting": "yellow", "stopping": "yellow", "stopped": "red"}
+
+
+def show_platform(console: Console, state: State) -> None:
+    """Print one line for each process, and where the platform is reached."""
+    table = Table("service", "address", "ready in", "restarts", "state", box=None, header_style="bold", pad_edge=False)
+    for name, running in state.processes.items():
+        table.add_row(name, running.address, _ready_in(running), str(running.restarts or ""), _phase(running))
+    console.print(table)
+    console.print(f"\nKith is at [bold]{escape(state.url)}[/bold]", highlight=False)
+
+
+def show_demo(console: Console, demo: Demo) -> None:
+    """Print who may sign in to the demo organisation."""
+    console.print(
+        f"Demo organisation [bold]{escape(demo.organisation)}[/bold], password [bold]{escape(demo.password)}[/bold]", highlight=False
+    )
+    table = Table("role", "sign in as", box=None, header_style="bold", pad_edge=False)
+    for member in demo.members:
+        table.add_row(member.role.replace("_", " "), member.email)
+    console.print(table)
+
+
+def _ready_in(running: Running) -> str:
+    return "" if running.ready_seconds is None else f"{running.ready_seconds:.1f} s"
+
+
+def _phase(running: Running) -> str:
+    phase = running.phase if running.id and running.id.process() else "gone"
+    return f"[{COLOURS.get(phase, 'red')}]{escape(phase)}[/]"
