@@ -1,20 +1,28 @@
 """The contract as data: policies of RPCs, subjects of events, names of permissions, read once from the descriptors."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 
 from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
 from kith.options.v1 import options_pb2, permissions_pb2
 
 PREFIX: Final = "kith."
+
+
+T = TypeVar("T")
+
+
+def per_kind(function: Callable[[type[Message]], T]) -> Callable[[type[Message]], T]:
+    """Remember the function's result for each message class; the stub of `cache` does not see that classes are hashable."""
+    return cast("Callable[[type[Message]], T]", cache(function))
 
 
 class ContractError(Exception):
@@ -128,7 +136,7 @@ def permission_name(number: int) -> str:
     return value.name.removeprefix("PERMISSION_") if value else str(number)
 
 
-@cache
+@per_kind
 def event(kind: type[Message]) -> Event:
     """Return how an event message is published; raise ContractError if it is no event."""
     option = kind.DESCRIPTOR.GetOptions().Extensions[options_pb2.event]
@@ -145,14 +153,14 @@ def at(message: Message, path: Iterable[str]) -> str:
     return str(value)
 
 
-@cache
-def aggregate(kind: type[Message]) -> FieldDescriptor | None:
+@per_kind
+def aggregate(kind: type[Message]) -> Any:
     """Return the field of an event that holds the whole resource, None for an event that names only an id."""
     key = event(kind).key
     return kind.DESCRIPTOR.fields_by_name[key[0]] if len(key) > 1 else None
 
 
-@cache
+@per_kind
 def sensitive(kind: type[Message]) -> dict[str, int]:
     """Return the fields of a message that are PERSONAL or SECRET, with their sensitivity."""
     marked = {field.name: field.GetOptions().Extensions[options_pb2.sensitivity] for field in kind.DESCRIPTOR.fields}

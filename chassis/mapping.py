@@ -1,5 +1,4 @@
-"""Rows to messages and back, compiled from the table and the message: the field list is written in the contract and in the
-table, and nowhere else."""
+"""Rows to messages and back, compiled from the table and the message, so that no field list is written a third time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,9 +29,10 @@ class Mapping(Generic[M]):
 
     def __init__(self, kind: type[M], table: Table) -> None:
         self._kind = kind
-        fields: dict[str, FieldDescriptor] = {each.name: each for each in kind.DESCRIPTOR.fields if each.name in table.c}
+        fields: dict[str, Any] = {each.name: each for each in kind.DESCRIPTOR.fields if each.name in table.c}
         self._in: list[tuple[str, Convert | None]] = [(name, _reader(each)) for name, each in fields.items()]
-        self._out: list[tuple[str, Convert]] = [(name, _writer(each, nullable=bool(table.c[name].nullable))) for name, each in fields.items()]
+        nullable = {name for name in fields if table.c[name].nullable}
+        self._out: list[tuple[str, Convert]] = [(name, _writer(each, nullable=name in nullable)) for name, each in fields.items()]
         self._versioned = VERSION in table.c and "etag" in kind.DESCRIPTOR.fields_by_name
         self.columns: tuple[str, ...] = (*fields, *((VERSION,) if self._versioned else ()))
 
@@ -95,5 +95,3 @@ def _prefix(enum: EnumDescriptor) -> str:
     """Return what all value names of an enum start with: buf's ENUM_VALUE_PREFIX keeps it the enum's name in capitals."""
     zero = enum.values_by_number[0].name
     return str(zero.removesuffix("UNSPECIFIED"))
-
-

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -60,9 +60,9 @@ def _output_only(descriptor: FieldDescriptor) -> bool:
     return field_behavior_pb2.FieldBehavior.OUTPUT_ONLY in behaviors
 
 
-def _known(descriptor: Descriptor, path: str, field: str) -> str:
+def _known(descriptor: Any, path: str, field: str) -> str:
     """Return the path if each of its steps is there and none leads through a list or a scalar."""
-    here: Descriptor | None = descriptor
+    here: Any = descriptor
     for step in path.split("."):
         child = here.fields_by_name.get(step) if here is not None else None
         if child is None:
@@ -92,6 +92,6 @@ def _copy(source: Message, target: Message, steps: list[str]) -> None:
         setattr(target, name, getattr(source, name))
 
 
-def _value(message: Message, descriptor: FieldDescriptor) -> object:
+def _value(message: Message, descriptor: Any) -> object:
     present = not descriptor.has_presence or message.HasField(descriptor.name)
     return getattr(message, descriptor.name) if present else None

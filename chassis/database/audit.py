@@ -66,7 +66,8 @@ def of_event(event: Message, published: Published, before: Message | None) -> En
 
 def of_call(request: Request, resource_id: str, facts: dict[str, str]) -> Entry:
     """Return the line for a call that changes nothing which is published."""
-    return Entry(action=request.method.name if request.method else "", resource_id=resource_id, after=orjson.dumps(facts).decode() if facts else None)
+    after = orjson.dumps(facts).decode() if facts else None
+    return Entry(action=request.method.name if request.method else "", resource_id=resource_id, after=after)
 
 
 def complete(trail: list[Entry], request: Request) -> None:

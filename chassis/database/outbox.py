@@ -59,10 +59,9 @@ _COLUMNS: Final[dict[str, Any]] = {
     "payload": LargeBinary(),
     "created_at": DateTime(timezone=True),
 }
-_ROWS = func.unnest(*(bindparam(name, type_=ARRAY(kind)) for name, kind in _COLUMNS.items())).table_valued(*_COLUMNS, with_ordinality="place").render_derived()
-_INSERT: Final = Query(
-    outbox.insert().from_select(list(_COLUMNS), select(*(_ROWS.c[name] for name in _COLUMNS)).order_by(_ROWS.c.place))
-)
+_ARRAYS = func.unnest(*(bindparam(name, type_=ARRAY(kind)) for name, kind in _COLUMNS.items()))
+_ROWS = _ARRAYS.table_valued(*_COLUMNS, with_ordinality="place").render_derived()
+_INSERT: Final = Query(outbox.insert().from_select(list(_COLUMNS), select(*(_ROWS.c[name] for name in _COLUMNS)).order_by(_ROWS.c.place)))
 
 
 def insert(entries: list[Entry], tenant_id: str) -> tuple[Query, dict[str, Any]] | None:

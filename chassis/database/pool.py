@@ -48,7 +48,7 @@ class Database:
         """Return a connection of the caller's own until `give`; wait for one at most the pool's time-out."""
         started = perf_counter()
         connection = await self._pool.getconn()
-        metrics.DB_CLIENT_CONNECTION_WAIT_TIME.observe(perf_counter() - started)
+        metrics.POOL_WAIT.observe(perf_counter() - started)
         return connection
 
     async def give(self, connection: AsyncConnection[Any]) -> None:

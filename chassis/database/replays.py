@@ -1,6 +1,7 @@
 """Idempotency keys: the answer to a write is kept with the write, and given again to who asks the same again.
 
-IETF draft-ietf-httpapi-idempotency-key-header; a key belongs to tenant, principal and method."""
+IETF draft-ietf-httpapi-idempotency-key-header; a key belongs to tenant, principal and method.
+"""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -26,9 +27,8 @@ _FIND: Final = Query(
         idempotency.c.key == bindparam("key"),
     )
 )
-_INSERT: Final = Query(
-    idempotency.insert().values({name: bindparam(name) for name in ("principal", "method", "key", "request_hash", "response", "expires_at")})
-)
+_COLUMNS: Final = ("principal", "method", "key", "request_hash", "response", "expires_at")
+_INSERT: Final = Query(idempotency.insert().values({name: bindparam(name) for name in _COLUMNS}))
 
 
 class Replay(Exception):  # noqa: N818 - no error: it carries an answer out of the handler

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.sql.expression import ClauseElement
 
-_DIALECT: Final = psycopg.dialect()
+_DIALECT: Final = psycopg.dialect()  # type: ignore[no-untyped-call]
 
 
 class Query:

@@ -1,5 +1,4 @@
-"""The unit of work: one transaction of one tenant, in which the rows, the events, the audit trail and the answer to an
-idempotency key are kept together or not at all."""
+"""The unit of work: one transaction of one tenant. Rows, events, trail and answer are kept together or not at all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -176,5 +175,3 @@ async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         await task
         raise
-
-

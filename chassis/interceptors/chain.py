@@ -1,8 +1,8 @@
 """The chain: stages around every RPC, composed once at the start into one gRPC interceptor."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import grpc
 from google.protobuf.message import Message
@@ -20,7 +20,13 @@ stands; policy needs the caller; an idempotency key belongs to a caller who may 
 _OPEN: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
 """What probes and tools of gRPC itself ask; nothing of ours is behind them."""
 
-Context = aio.ServicerContext[Any, Any]
+if TYPE_CHECKING:
+    Context = aio.ServicerContext[Any, Any]
+    Handler = grpc.RpcMethodHandler[Any, Any]
+else:
+    Context = aio.ServicerContext
+    Handler = grpc.RpcMethodHandler
+
 Next = Callable[["Call"], Awaitable[Any]]
 
 
@@ -42,14 +48,14 @@ class Call:
 class Stage(Protocol):
     """One stage. It calls `proceed` at most once, unless repeating the rest is its task."""
 
-    name: str
+    name: ClassVar[str]
 
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Do this stage's part and return what the rest answers."""
         ...
 
 
-class Chain(aio.ServerInterceptor):  # type: ignore[misc]
+class Chain(aio.ServerInterceptor):
     """Wraps the registered RPCs of the contract; refuses the start when the stages are not the ones of ORDER."""
 
     def __init__(self, stages: Sequence[Stage], methods: Mapping[str, Method], database: Database | None) -> None:
@@ -59,13 +65,13 @@ class Chain(aio.ServerInterceptor):  # type: ignore[misc]
         self._methods = methods
         self._database = database
         self._run = _compose(stages)
-        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any] | None] = {}
+        self._wrapped: dict[str, Handler | None] = {}
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> Handler | None:
         """Return the handler of a path with the chain around it; None, which is UNIMPLEMENTED, for any other path."""
         path = handler_call_details.method
         if path not in self._wrapped:
@@ -75,7 +81,7 @@ class Chain(aio.ServerInterceptor):  # type: ignore[misc]
             self._wrapped[path] = self._wrap(handler, self._methods[path])
         return self._wrapped[path]
 
-    def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrap(self, handler: Handler, method: Method) -> Handler:
         behaviour = _behaviour(handler)
 
         async def run(message: Any, context: Context) -> Any:
@@ -116,17 +122,17 @@ def _with(behaviour: Callable[..., Awaitable[Any]], stream: Any) -> Callable[[Ca
     return lambda call: behaviour(call, stream)
 
 
-def _behaviour(handler: grpc.RpcMethodHandler[Any, Any]) -> Callable[..., Awaitable[Any]]:
+def _behaviour(handler: Handler) -> Callable[..., Awaitable[Any]]:
     """Return the servicer's method as one awaitable, whatever streams: answers of a stream are written as they come."""
     if handler.response_streaming:
-        answers: Callable[..., AsyncIterator[Any]] = handler.stream_stream or handler.unary_stream
+        answers: Any = handler.stream_stream or handler.unary_stream
 
         async def write(call: Call, stream: Any = None) -> None:
             async for answer in answers(stream if stream is not None else call.message, call.context):
                 await call.context.write(answer)
 
         return write
-    single: Callable[..., Awaitable[Any]] = handler.stream_unary or handler.unary_unary
+    single: Any = handler.stream_unary or handler.unary_unary
     return lambda call, stream=None: single(stream if stream is not None else call.message, call.context)
 
 

@@ -10,7 +10,7 @@ from chassis.interceptors.chain import Call, Next
 class Deadline:
     """Bounds a call by the caller's deadline, the policy's, and a default for who names none."""
 
-    name: ClassVar = "deadline"
+    name: ClassVar[str] = "deadline"
 
     def __init__(self, default: float) -> None:
         self._default = default

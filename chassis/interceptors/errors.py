@@ -22,7 +22,7 @@ log = structlog.get_logger()
 class Errors:
     """Answers every failure with exactly one ErrorInfo, and BadRequest and RetryInfo where they help."""
 
-    name: ClassVar = "errors"
+    name: ClassVar[str] = "errors"
 
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Return the answer of the rest, or abort the call with the status of what it raised."""

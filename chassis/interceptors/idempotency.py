@@ -24,7 +24,7 @@ _FORM: Final = re.compile(r"[\x21-\x7e]{1,255}")
 class Idempotency:
     """Hands the key to the unit of work, which answers a repeated one from its record."""
 
-    name: ClassVar = "idempotency"
+    name: ClassVar[str] = "idempotency"
 
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Return the answer, the first one if the key was used before for the same request."""
@@ -32,7 +32,7 @@ class Idempotency:
         try:
             return await _again_when_it_met_another(call, proceed)
         except Replay as replay:
-            metrics.IDEMPOTENT_REPLAYS.inc()
+            metrics.REPLAYS.inc()
             call.context.set_trailing_metadata(((REPLAYED, "true"),))
             return replay.response
 
@@ -44,7 +44,8 @@ async def _again_when_it_met_another(call: Call, proceed: Next) -> Any:
     """
     if call.message is None or call.method.server_streaming:
         return await proceed(call)
-    async for attempt in stamina.retry_context(on=failures.REPEATABLE, attempts=ATTEMPTS, wait_initial=0.01, wait_max=0.2, wait_jitter=0.05):
+    attempts = stamina.retry_context(on=failures.REPEATABLE, attempts=ATTEMPTS, wait_initial=0.01, wait_max=0.2, wait_jitter=0.05)
+    async for attempt in attempts:
         with attempt:
             return await proceed(call)
     raise AssertionError("the last attempt raises")

@@ -12,7 +12,7 @@ from chassis.tokens.claims import AccessToken
 from chassis.tokens.service import ServiceToken, ServiceVerifier
 from chassis.tokens.verify import Verifier
 
-SERVICE_TOKEN: Final = "x-kith-service"  # noqa: S105 - a header's name
+SERVICE_TOKEN: Final = "x-kith-service"
 REQUEST_ID: Final = "x-request-id"
 CLIENT_IP: Final = "x-kith-client-ip"
 USER_AGENT: Final = "x-kith-user-agent"
@@ -24,7 +24,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 class Identity:
     """Finds out who calls and keeps it in the current request."""
 
-    name: ClassVar = "identity"
+    name: ClassVar[str] = "identity"
 
     def __init__(self, users: Verifier, services: ServiceVerifier) -> None:
         self._users = users

@@ -12,7 +12,7 @@ from chassis.telemetry import metrics
 class Policy:
     """Lets a call through only if its method's policy says so."""
 
-    name: ClassVar = "policy"
+    name: ClassVar[str] = "policy"
 
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Refuse a caller without the permission, or whose authentication is too old for the call."""

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 class Telemetry:
     """Sees every outcome."""
 
-    name: ClassVar = "telemetry"
+    name: ClassVar[str] = "telemetry"
 
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Measure the rest of the chain."""

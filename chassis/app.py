@@ -1,0 +1,128 @@
+"""A service as a process: settings, checks, server, events and jobs come up in order, and go down in the reverse order."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import structlog
+import uvloop
+from google.protobuf.message import Message
+from grpc import aio
+
+from chassis import server
+from chassis.background import task
+from chassis.contract import ContractError
+from chassis.database import Database
+from chassis.interceptors.chain import Chain, Stage
+from chassis.interceptors.deadline import Deadline
+from chassis.interceptors.errors import Errors
+from chassis.interceptors.idempotency import Idempotency
+from chassis.interceptors.identity import Identity
+from chassis.interceptors.policy import Policy
+from chassis.interceptors.telemetry import Telemetry
+from chassis.settings import ServiceSettings, load
+from chassis.telemetry.health import Health
+from chassis.telemetry.probes import Probes
+from chassis.telemetry.setup import started
+from chassis.tokens.trust import Trust, key_set_service
+
+log = structlog.get_logger()
+S = TypeVar("S", bound=ServiceSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform(Generic[S]):
+    """What the chassis hands to a service that comes up."""
+
+    settings: S
+    database: Database
+    trust: Trust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """What a service brings: its RPCs, what it does on events, what it does by the clock."""
+
+    servicers: Sequence[object] = ()
+    handlers: Mapping[type[Message], Any] = field(default_factory=dict)
+    jobs: Sequence[Any] = ()
+
+
+Build = Callable[[Platform[S]], AbstractAsyncContextManager[Rooms]]
+
+
+@asynccontextmanager
+async def nothing_yet(_: Platform[Any]) -> AsyncIterator[Rooms]:
+    """Build a service without rooms: a process with health and a database of its own."""
+    yield Rooms()
+
+
+class App(Generic[S]):
+    """One service. `build` opens what its rooms need and yields them; it is closed after the last call."""
+
+    def __init__(self, name: str, build: Build[S], settings: type[S]) -> None:
+        self._name = name
+        self._build = build
+        self._settings = load(settings)
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; exit 1 when the contract leaves something open."""
+        with started(self._name, self._settings):
+            try:
+                uvloop.run(self._serve())
+            except ContractError as error:
+                log.error("contract_incomplete", why=str(error))  # noqa: TRY400 - the text says it all
+                raise SystemExit(1) from None
+
+    async def _serve(self) -> None:
+        ended = _ended()
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(Database(settings.database_dsn.get_secret_value(), size=settings.database_pool))
+            trust = await self._trust(stack)
+            rooms = await stack.enter_async_context(self._build(Platform(settings=settings, database=database, trust=trust)))
+            chain = Chain(self._stages(trust), server.methods(rooms.servicers), database)
+            address = f"{settings.host}:{settings.port}"
+            serving = server.Server(rooms.servicers, chain, address=address, concurrent_calls=settings.concurrent_calls)
+            health = await self._health(stack, database)
+            await serving.start()
+            health.started = True
+            log.info("started", address=address)
+            await ended.wait()
+            log.info("draining")
+            health.draining = True
+            await serving.refuse()
+            await asyncio.sleep(settings.drain_seconds)
+            await serving.stop(settings.grace_seconds)
+        log.info("stopped")
+
+    async def _trust(self, stack: AsyncExitStack) -> Trust:
+        own = f"{self._settings.host}:{self._settings.port}"
+        target = own if self._name == key_set_service() else self._settings.upstreams[key_set_service()]
+        channel = await stack.enter_async_context(aio.insecure_channel(target))
+        trust = Trust.of(self._name, self._settings, channel)
+        await stack.enter_async_context(task(trust.keys.keep_fresh(), name="keys"))
+        return trust
+
+    async def _health(self, stack: AsyncExitStack, database: Database) -> Health:
+        health = Health({"database": database.ping})
+        await stack.enter_async_context(task(health.watch(), name="health"))
+        probes = Probes(health, host=self._settings.host, port=self._settings.admin_port)
+        probes.start()
+        stack.callback(probes.stop)
+        return health
+
+    def _stages(self, trust: Trust) -> list[Stage]:
+        identity = Identity(trust.users, trust.services)
+        return [Telemetry(), Errors(), Deadline(self._settings.default_deadline), identity, Policy(), Idempotency()]
+
+
+def _ended() -> asyncio.Event:
+    """Return an event that is set when the process is asked to end."""
+    event = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event

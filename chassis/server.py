@@ -1,0 +1,80 @@
+"""The gRPC server of a service: registered servicers, the chain around them, health and reflection."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any, Final
+
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from chassis import contract
+from chassis.contract import ContractError, Method
+from chassis.interceptors.chain import Chain
+
+MESSAGE_BYTES: Final = 4 * 1024 * 1024
+METADATA_BYTES: Final = 16 * 1024
+CONNECTION_AGE_MS: Final = 5 * 60 * 1000  # clients come back elsewhere, else one process keeps all calls
+CONNECTION_GRACE_MS: Final = 30 * 1000
+
+_OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),  # a second process on the port is an error, not a silent half of the calls
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_metadata_size", METADATA_BYTES),
+    ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
+    ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
+)
+
+
+def names(servicers: Iterable[object]) -> list[str]:
+    """Return the full names of the contract's services that the servicers implement."""
+    return [_service(module, base) for module, base in map(_generated, servicers)]
+
+
+def methods(servicers: Iterable[object]) -> dict[str, Method]:
+    """Return the RPCs of the servicers by path; raise ContractError when the policy of one is incomplete."""
+    return {method.path: method for name in names(servicers) for method in contract.methods(name)}
+
+
+class Server:
+    """Serves gRPC between `start` and `stop`."""
+
+    def __init__(self, servicers: Sequence[object], chain: Chain, *, address: str, concurrent_calls: int) -> None:
+        self._server = aio.server(interceptors=[chain], options=_OPTIONS, maximum_concurrent_rpcs=concurrent_calls)
+        self._health = health.aio.HealthServicer()
+        self._names = names(servicers)
+        for servicer in servicers:
+            module, base = _generated(servicer)
+            getattr(module, f"add_{base}_to_server")(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection([*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+        self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Open the port and say SERVING."""
+        await self._server.start()
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def refuse(self) -> None:
+        """Say NOT_SERVING, for ever; calls are still taken."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float) -> None:
+        """Close the port and let calls in flight end within `grace` seconds."""
+        await self._server.stop(grace)
+
+
+def _generated(servicer: object) -> tuple[ModuleType, str]:
+    """Return the generated module of a servicer and the name of its base class there."""
+    for base in type(servicer).__mro__:
+        module = sys.modules[base.__module__]
+        if hasattr(module, f"add_{base.__name__}_to_server"):
+            return module, base.__name__
+    raise ContractError(f"{type(servicer).__name__} implements no service of the contract")
+
+
+def _service(module: ModuleType, base: str) -> str:
+    messages: Any = sys.modules[module.__name__.removesuffix("_grpc")]
+    return str(messages.DESCRIPTOR.services_by_name[base.removesuffix("Servicer")].full_name)
