@@ -1,11 +1,14 @@
 """What is measured: an address, what it is asked, and whose CPU is counted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from bench.load.cpu import Meter
 from bench.load.requests import Requests
 
-CONTACTS = 2_000
+CONTACTS: Final = 2_000
+"""Contacts of the tenant that asks."""
 
 
 @dataclass(frozen=True)
@@ -16,5 +19,5 @@ class Target:
     host: str
     port: int
     requests: Requests
-    meters: Mapping[str, Callable[[], float]]
+    meters: Mapping[str, Meter]
     counted: tuple[str, ...]

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import psutil
 
+Meter = Callable[[], float]
 Reading = Mapping[str, float]
 
 
@@ -31,7 +32,7 @@ def generator() -> float:
     return times.user + times.system
 
 
-def read(meters: Mapping[str, Callable[[], float]]) -> Reading:
+def read(meters: Mapping[str, Meter]) -> Reading:
     """Read all meters."""
     return {name: meter() for name, meter in meters.items()}
 

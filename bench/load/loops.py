@@ -70,8 +70,10 @@ class Generator:
             self._idle.get_nowait().close()
 
     async def _client(self, requests: Iterator[bytes], end: float, outcome: Outcome) -> None:
-        while (now := time.perf_counter()) < end:
-            await self._once(next(requests), now, outcome)
+        for request in requests:
+            if (now := time.perf_counter()) >= end:
+                return
+            await self._once(request, now, outcome)
 
     async def _once(self, request: bytes, due: float, outcome: Outcome) -> None:
         """Ask on an idle connection, or on a new one; a broken one is thrown away."""

@@ -1,0 +1,127 @@
+"""Starts the whole platform as `kith up` does, in a folder of its own on free ports, with one organisation and its contacts."""
+
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from bench.load import cpu
+from bench.load.loops import Generator
+from bench.load.requests import Requests
+from bench.target import CONTACTS, Target
+from chassis import names
+from stack.launch import Platform, running
+from stack.settings import Settings
+from stack.topology import EDGE, NATS, POSTGRES, SERVICES, default_ports
+
+ON_THE_PATH: Final = "crm"
+"""The service that answers for contacts."""
+PAGE: Final = 200
+SEED_CLIENTS: Final = 8
+
+_HIGH: Final = {"principal": {"count": 10_000_000, "burst": 10_000_000}}
+LIMITS: Final = dict.fromkeys(("ANON", "AUTH", "READ", "WRITE", "HEAVY", "AI"), _HIGH)
+"""Limits are checked and never met: the bench is one user."""
+
+
+@asynccontextmanager
+async def started(data: Path) -> AsyncIterator[Platform]:
+    """Run the platform for the length of a block."""
+    settings = Settings(data=data, ports=dict.fromkeys(default_ports(), 0))
+    with _environment(KITH_RATE_LIMITS=json.dumps(LIMITS), KITH_LOG_LEVEL="WARNING"):
+        async with running(settings, lambda _: None) as platform:
+            yield platform
+
+
+async def target(platform: Platform) -> Target:
+    """Register an organisation, give it its contacts, and return what there is to measure."""
+    host, _, port = platform.wiring.address(EDGE.name).partition(":")
+    async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=30) as client:
+        token = await _register(client)
+        empty = Requests(f"{host}:{port}", token, [])
+        await _seed(host, int(port), empty)
+        ids = await _ids(client, token)
+    return Target(
+        name="Kith",
+        host=host,
+        port=int(port),
+        requests=Requests(empty.host, token, ids),
+        meters=_meters(platform),
+        counted=("edge", "service", "database"),
+    )
+
+
+def postmaster(platform: Platform) -> int:
+    """Return the process id of the embedded PostgreSQL."""
+    return _pid(platform, POSTGRES)
+
+
+def _meters(platform: Platform) -> dict[str, cpu.Meter]:
+    others = [_pid(platform, name) for name in (NATS, *(service.name for service in SERVICES)) if name != ON_THE_PATH]
+    databases = [names.database(service.name) for service in SERVICES]
+    return {
+        "edge": partial(cpu.tree, _pid(platform, EDGE.name)),
+        "service": partial(cpu.tree, _pid(platform, ON_THE_PATH)),
+        "database": partial(cpu.postgres, postmaster(platform), databases),
+        "other": lambda: sum(cpu.tree(pid) for pid in others),
+        "generator": cpu.generator,
+    }
+
+
+def _pid(platform: Platform, name: str) -> int:
+    found = platform.state.processes[name].id
+    assert found is not None, f"{name} does not run"
+    return found.pid
+
+
+async def _register(client: httpx.AsyncClient) -> str:
+    body = {
+        "organisation": "Bench",
+        "email": f"{secrets.token_hex(8)}@example.com",
+        "password": secrets.token_urlsafe(24),
+        "name": "Bench Owner",
+        "locale": "en-GB",
+    }
+    answer = await client.post("/v1/auth:register", json=body)
+    answer.raise_for_status()
+    return str(answer.json()["accessToken"])
+
+
+async def _seed(host: str, port: int, requests: Requests) -> None:
+    generator = Generator(host, port)
+    stream = requests.stream("post")
+    outcome = await generator.closed_loop((next(stream) for _ in range(CONTACTS)), clients=SEED_CLIENTS, seconds=float("inf"))
+    generator.close()
+    if outcome.failures:
+        raise RuntimeError(f"contacts were refused: {dict(outcome.failures)}")
+
+
+async def _ids(client: httpx.AsyncClient, token: str) -> list[str]:
+    found: list[str] = []
+    page_token = ""
+    while not found or page_token:
+        parameters = {"pageSize": str(PAGE), "pageToken": page_token}
+        answer = await client.get("/v1/contacts", params=parameters, headers={"authorization": f"Bearer {token}"})
+        answer.raise_for_status()
+        page = answer.json()
+        found += [contact["id"] for contact in page["contacts"]]
+        page_token = page.get("nextPageToken", "")
+    return found
+
+
+@contextmanager
+def _environment(**added: str) -> Iterator[None]:
+    """Let child processes inherit these variables."""
+    before = dict(os.environ)
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
