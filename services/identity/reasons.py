@@ -7,7 +7,7 @@ class Reason(ErrorReason):
     """Reasons that identity adds to the platform's own."""
 
     EMAIL_TAKEN = "EMAIL_TAKEN"
-    PASSWORD_WEAK = "PASSWORD_WEAK"  # noqa: S105 - the name of a refusal
+    PASSWORD_WEAK = "PASSWORD_WEAK"
     CREDENTIALS_WRONG = "CREDENTIALS_WRONG"
     SIGN_IN_SLOWED = "SIGN_IN_SLOWED"
     SESSION_INVALID = "SESSION_INVALID"

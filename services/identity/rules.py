@@ -27,6 +27,9 @@ class Email(NamedTuple):
     key: str
 
 
+NO_EMAIL: Final = Email("", "")
+
+
 def tidy(text: str) -> str:
     """Return a name in one Unicode form and without outer spaces."""
     return unicodedata.normalize("NFC", text).strip()
@@ -64,18 +67,18 @@ def region_of(locale: str) -> str:
     return last if last in _regions() else ""
 
 
-def parse_email(text: str) -> Email | None:
-    """Return the address, or None if it is none (RFC 5321, and RFC 6531 for other scripts). No mail server is asked."""
+def parse_email(text: str) -> Email:
+    """Return the address, or NO_EMAIL if it is none (RFC 5321, and RFC 6531 for other scripts). No mail server is asked."""
     try:
         found = validate_email(text.strip(), check_deliverability=False)
     except EmailNotValidError:
-        return None
+        return NO_EMAIL
     return Email(found.normalized, unicodedata.normalize("NFC", found.normalized.casefold()))
 
 
-def email_violations(field: str, email: Email | None) -> Iterator[Violation]:
+def email_violations(field: str, email: Email) -> Iterator[Violation]:
     """Say that an address is none."""
-    if email is None:
+    if email == NO_EMAIL:
         yield Violation(field, "must be an email address")
 
 

@@ -28,9 +28,15 @@ class Pace:
         return min(self.cap, self.first * (1 << min(beyond, 30)))
 
 
-ACCOUNT: Final = Pace(free=5, cap=timedelta(minutes=1), forget=timedelta(minutes=15))
-ADDRESS: Final = Pace(free=30, cap=timedelta(minutes=1), forget=timedelta(minutes=15))  # an office shares one address
+CAP: Final = timedelta(minutes=1)
+FORGET: Final = timedelta(minutes=15)
+ACCOUNT: Final = Pace(free=5, cap=CAP, forget=FORGET)
 KEPT: Final = timedelta(days=1)  # no pace looks back further
+
+
+def address_pace(free: int) -> Pace:
+    """Return the pace of an address. A whole office may share one, so how much is free is a setting."""
+    return Pace(free=free, cap=CAP, forget=FORGET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ class Key:
 
 def rotation_due(use: Use, keys: Sequence[Key], now: datetime) -> bool:
     """Say whether the clock asks for a rotation: no active key yet, or one that served its time with a successor known long enough."""
-    active = _in_state(use, keys, State.ACTIVE)
-    following = _in_state(use, keys, State.NEXT)
+    active = in_state(use, keys, State.ACTIVE)
+    following = in_state(use, keys, State.NEXT)
     if active is None or following is None:
         return True
     times = TIMES[use]
@@ -71,5 +71,6 @@ def gone(key: Key, now: datetime) -> bool:
     return key.state is State.RETIRING and now - key.state_time >= TIMES[key.use].retiring
 
 
-def _in_state(use: Use, keys: Sequence[Key], state: State) -> Key | None:
+def in_state(use: Use, keys: Sequence[Key], state: State) -> Key | None:
+    """Return the key of a use in a state that at most one has."""
     return next((key for key in keys if key.use is use and key.state is state), None)

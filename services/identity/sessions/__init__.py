@@ -1,1 +1,1 @@
-"""How people come in, stay in and leave."""
+"""Sessions: one chain of refresh tokens each, and the access tokens made in them."""

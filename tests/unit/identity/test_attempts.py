@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.identity.attempts import rules
-from services.identity.attempts.rules import ACCOUNT, ADDRESS, Count
+from services.identity.attempts.rules import ACCOUNT, Count
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ADDRESS = rules.address_pace(free=30)
 
 
 @pytest.mark.parametrize("pace", [ACCOUNT, ADDRESS])

@@ -1,0 +1,96 @@
+"""Users and passwords: class global. A person has one row, whatever organisations they belong to."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import ARRAY, Column, PrimaryKeyConstraint, Text, UniqueConstraint, Uuid, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from chassis import ids
+from chassis.database import Query, UnitOfWork, global_table
+from chassis.mapping import Mapping
+from kith.identity.v1.me_pb2 import User
+from services.identity.store import METADATA, first_version, identifier, moment, resource
+
+users: Final = global_table(
+    "users",
+    METADATA,
+    *resource(),
+    Column("email", Text, nullable=False),
+    Column("email_key", Text(collation="C"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("locale", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("email_key", name="users_email_key"),
+)
+passwords: Final = global_table(
+    "passwords",
+    METADATA,
+    identifier("user_id"),
+    Column("hash", Text, nullable=False),
+    moment("update_time"),
+    PrimaryKeyConstraint("user_id"),
+)
+
+
+class Credential(NamedTuple):
+    """What signing in is checked against."""
+
+    user_id: str
+    hash: str
+
+
+_MAPPING: Final = Mapping(User, users)
+_INSERT: Final = Query(
+    upsert(users)
+    .values({name: bindparam(name) for name in (*_MAPPING.columns, "email_key")})
+    .on_conflict_do_nothing(index_elements=["email_key"])
+    .returning(*(users.c[name] for name in _MAPPING.columns))
+)
+_GET: Final = Query(select(*(users.c[name] for name in _MAPPING.columns)).where(users.c.id == bindparam("id")))
+_BY_IDS: Final = Query(
+    select(*(users.c[name] for name in _MAPPING.columns)).where(users.c.id == any_(bindparam("ids", type_=ARRAY(Uuid(as_uuid=False)))))
+)
+_CREDENTIAL: Final = Query(
+    select(users.c.id, passwords.c.hash)
+    .join(passwords, passwords.c.user_id == users.c.id)
+    .where(users.c.email_key == bindparam("email_key"))
+)
+_INSERT_PASSWORD: Final = Query(passwords.insert().values({name: bindparam(name) for name in ("user_id", "hash", "update_time")}))
+_UPDATE_PASSWORD: Final = Query(
+    passwords.update()
+    .values(hash=bindparam("new_hash"), update_time=bindparam("new_time"))
+    .where(passwords.c.user_id == bindparam("id"), passwords.c.hash == bindparam("old_hash"))
+)
+
+
+async def insert(work: UnitOfWork, user: User, *, email_key: str, password_hash: str) -> User | None:
+    """Keep a new user with a password and return them as they are kept; None if the address is taken."""
+    row = await work.first(_INSERT, **_MAPPING.values(user) | first_version(ids.new(), work.now), email_key=email_key)
+    if row is None:
+        return None
+    await work.run(_INSERT_PASSWORD, user_id=row["id"], hash=password_hash, update_time=work.now)
+    return _MAPPING.message(row)
+
+
+async def get(work: UnitOfWork, user_id: str) -> User | None:
+    """Return a user."""
+    row = await work.first(_GET, id=user_id)
+    return _MAPPING.message(row) if row else None
+
+
+async def by_ids(work: UnitOfWork, user_ids: Sequence[str]) -> dict[str, User]:
+    """Return users by their ids."""
+    return {row["id"]: _MAPPING.message(row) for row in await work.all(_BY_IDS, ids=user_ids)}
+
+
+async def credential(work: UnitOfWork, email_key: str) -> Credential | None:
+    """Return the user of an address and their password's hash."""
+    row = await work.first(_CREDENTIAL, email_key=email_key)
+    return Credential(row["id"], row["hash"]) if row else None
+
+
+async def replace_hash(work: UnitOfWork, user_id: str, old: str, new: str) -> None:
+    """Keep another hash of the same password, unless the password changed meanwhile."""
+    await work.run(_UPDATE_PASSWORD, id=user_id, old_hash=old, new_hash=new, new_time=work.now)
