@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kith.crm.v1.contacts_pb2 import ContactStatus
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, Table, Text, Uuid, create_engine, literal_column, select
 
 from chassis.errors import InvalidArgument, Reason
 from chassis.filters import Fields, boolean, enum, integer, key, text, timestamp, uuid
 from chassis.filters.fields import after_prefix
 from chassis.filters.syntax import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse
+from kith.crm.v1.contacts_pb2 import ContactStatus
 
 METADATA = MetaData()
 people = Table(
