@@ -65,7 +65,6 @@ class Platform:
         self.layout.state.unlink(missing_ok=True)
 
     async def _start_postgres(self) -> None:
-        self.layout.rotate_log(POSTGRES)
         await self.wiring.cluster.create()
         await self._start(self.wiring.cluster.command())
 

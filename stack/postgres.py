@@ -96,7 +96,8 @@ class Cluster:
         self._own_folder(self._layout.socket)
         if (self._layout.cluster / "PG_VERSION").exists():
             return
-        self._layout.prepared.unlink(missing_ok=True)
+        for mark in (self._layout.prepared, self._layout.demo):
+            mark.unlink(missing_ok=True)
         self._own_folder(self._layout.cluster)
         password_file = self._layout.socket / "password"
         write_private(password_file, self._password)
@@ -108,7 +109,7 @@ class Cluster:
             password_file.unlink()
 
     async def _initdb(self, password_file: Path) -> None:
-        log = self._layout.log(POSTGRES)
+        log = self._layout.log("initdb")
         arguments = [
             f"--pgdata={self._layout.cluster}",
             f"--username={SUPERUSER}",

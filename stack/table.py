@@ -1,13 +1,17 @@
 """What `kith up` and `kith status` show to people."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from stack.demo.account import Demo
+from stack.doctor import Finding
 from stack.state import Running, State
 
-COLOURS = {"ready": "green", "starting": "yellow", "stopping": "yellow", "stopped": "red"}
+COLOURS: Final = {"ready": "green", "starting": "yellow", "stopping": "yellow", "stopped": "red"}
 
 
 def show_platform(console: Console, state: State) -> None:
@@ -27,6 +31,15 @@ def show_demo(console: Console, demo: Demo) -> None:
     table = Table("role", "sign in as", box=None, header_style="bold", pad_edge=False)
     for member in demo.members:
         table.add_row(member.role.replace("_", " "), member.email)
+    console.print(table)
+
+
+def show_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """Print what the doctor saw, and what to do about it."""
+    table = Table("", "what", "seen", "fix", box=None, header_style="bold", pad_edge=False)
+    for finding in findings:
+        mark = "[red]![/]" if finding.fix else "[green]✓[/]"
+        table.add_row(mark, finding.subject, escape(finding.seen), escape(finding.fix))
     console.print(table)
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from psycopg.conninfo import make_conninfo
 
@@ -16,6 +16,7 @@ from stack.nats import Broker
 from stack.postgres import SUPERUSER, Cluster
 from stack.secrets import Secrets
 from stack.settings import Settings
+from stack.state import State
 from stack.topology import EDGE, NATS, OPERATOR, POSTGRES, SERVICES, Service, admin
 
 LOOPBACK: Final = "127.0.0.1"
@@ -37,6 +38,12 @@ class Wiring:
     layout: Layout
     secrets: Secrets
     ports: Mapping[str, int]
+
+    @classmethod
+    def of(cls, settings: Settings, state: State) -> Self:
+        """Return the wiring of a platform that runs already."""
+        layout = Layout(settings.data)
+        return cls(settings, layout, provide_secrets(layout.secrets), state.ports)
 
     @property
     def public_url(self) -> str:
