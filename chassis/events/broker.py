@@ -1,0 +1,82 @@
+"""The connection to NATS: one for each process, reconnecting for ever."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Self
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from chassis import names
+
+CONNECT_SECONDS: Final = 2
+RECONNECT_SECONDS: Final = 1
+PING_SECONDS: Final = 10
+FLUSH_SECONDS: Final = 1
+
+log = structlog.get_logger()
+
+
+class Broker:
+    """A connection with one service's user; its inbox is its own, so that nobody else hears the answers."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._client = Client()
+        self._on_reconnect: list[Callable[[], None]] = []
+
+    @property
+    def client(self) -> Client:
+        """Return the client for plain subjects."""
+        return self._client
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """Return the client for streams."""
+        return self._client.jetstream()
+
+    def on_reconnect(self, listener: Callable[[], None]) -> None:
+        """Have a listener called after each reconnection: what the server knew about the old connection is gone."""
+        self._on_reconnect.append(listener)
+
+    async def ping(self) -> None:
+        """Raise if NATS does not answer."""
+        if not self._client.is_connected:
+            raise ConnectionError("not connected")
+        await self._client.flush(FLUSH_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        self._client = await nats.connect(
+            self._url,
+            name=self._name,
+            inbox_prefix=names.inbox(self._name),
+            connect_timeout=CONNECT_SECONDS,
+            reconnect_time_wait=RECONNECT_SECONDS,
+            max_reconnect_attempts=-1,
+            ping_interval=PING_SECONDS,
+            error_cb=_error,
+            disconnected_cb=_disconnected,
+            reconnected_cb=self._reconnected,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client.is_connected:
+            await self._client.flush(FLUSH_SECONDS)
+        await asyncio.shield(self._client.close())
+
+    async def _reconnected(self) -> None:
+        log.info("nats_reconnected")
+        for listener in self._on_reconnect:
+            listener()
+
+
+async def _error(error: Exception) -> None:
+    log.warning("nats_error", error_type=type(error).__name__)
+
+
+async def _disconnected() -> None:
+    log.warning("nats_disconnected")

@@ -1,0 +1,145 @@
+"""The consumer: pulls events from a stream and settles each one with the server when its handlers are done."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from google.protobuf.message import Message
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from chassis import contract, names
+from chassis.database import Database
+from chassis.events.broker import Broker
+from chassis.events.envelope import Envelope
+from chassis.events.handling import Handler, Handling, Subscriptions, by_source
+from chassis.events.lanes import Backlog, Lanes, Ticket
+from chassis.events.leadership import Connection, lead
+from chassis.events.pull import Pull
+from chassis.telemetry import metrics
+
+WINDOW: Final = 256  # events that are here and not settled
+ACK_SECONDS: Final = 30.0  # without a sign from here the server gives an event to somebody else
+MAX_PENDING: Final = 10_000  # events given out or waiting for their next try; more stop the consumer
+DRAIN_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """One event on this side; without an envelope it is none of ours."""
+
+    message: Msg
+    envelope: Envelope | None
+
+
+class Consumer:
+    """Handles the events of one stream inside its block, as the durable consumer named after the service.
+
+    Only one of a service's processes consumes a stream at a time, so that a key's order holds across processes; the lock
+    for that is taken with `dsn`, the system role's.
+    """
+
+    def __init__(self, broker: Broker, *, service: str, source: str, subscriptions: Subscriptions, database: Database, dsn: str) -> None:
+        self._broker = broker
+        self._service = service
+        self._stream = names.stream(source)
+        self._subjects = sorted(f"{contract.PREFIX}{kind}.*" for kind in subscriptions)
+        self._handling = Handling(consumer=service, subscriptions=subscriptions, database=database)
+        self._dsn = dsn
+        self._stopping = asyncio.Event()
+        self._here: dict[int, _Delivery] = {}
+        self._backlog = Backlog()
+        self._lanes = Lanes(self._settle)
+        self._pull = Pull(broker, stream=self._stream, durable=service, accept=self._accept)
+
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(lead(self._dsn, f"consume {self._stream}", self._consume, self._stopping), name="consumer")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Take nothing more, let running handlers end, and give back what was not begun."""
+        self._stopping.set()
+        self._pull.changed.set()
+        await asyncio.wait([self._running], timeout=DRAIN_SECONDS)
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _consume(self, _: Connection) -> None:
+        await self._broker.jetstream.add_consumer(self._stream, self._configuration())
+        holding = asyncio.create_task(self._hold())
+        try:
+            await self._pull.run(lambda: WINDOW - len(self._here), self._stopping)
+            await self._lanes.drained()
+        finally:
+            holding.cancel()
+            await self._lanes.abandon()
+            self._here.clear()
+
+    def _configuration(self) -> ConsumerConfig:
+        return ConsumerConfig(
+            name=self._service,
+            durable_name=self._service,
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_SECONDS,
+            max_deliver=-1,
+            max_ack_pending=MAX_PENDING,
+            filter_subjects=self._subjects,
+        )
+
+    async def _hold(self) -> None:
+        """Tell the server about events that wait or take long, so that it does not give them to somebody else."""
+        while True:
+            await asyncio.sleep(ACK_SECONDS / 3)
+            for delivery in list(self._here.values()):
+                await delivery.message.in_progress()
+
+    def _accept(self, message: Msg) -> None:
+        metadata = message.metadata
+        sequence = metadata.sequence.stream
+        metrics.CONSUMER_PENDING.labels(self._service).set(metadata.num_pending)
+        if metadata.num_delivered > 1:
+            metrics.CONSUMER_REDELIVERIES.labels(self._service).inc()
+        if sequence in self._here:
+            return
+        try:
+            envelope = Envelope.of_headers(message.headers)
+        except ValueError:
+            envelope = None
+        self._here[sequence] = _Delivery(message, envelope)
+        self._lanes.add(Ticket(envelope.key if envelope else "", sequence, metadata.num_delivered))
+
+    async def _settle(self, ticket: Ticket) -> None:
+        """Handle an event and tell the server how that went."""
+        delivery = self._here[ticket.sequence]
+        try:
+            await self._answer(ticket, delivery)
+        finally:
+            del self._here[ticket.sequence]
+            self._pull.changed.set()
+
+    async def _answer(self, ticket: Ticket, delivery: _Delivery) -> None:
+        message, envelope = delivery.message, delivery.envelope
+        if self._stopping.is_set():
+            await message.nak()
+        elif envelope is None or not self._handling.knows(envelope.type):
+            metrics.EVENTS_SKIPPED.labels(self._service, "unknown").inc()
+            await message.ack()
+        elif wait := self._backlog.wait(ticket):
+            await message.nak(wait)
+        elif await self._handling.handled(envelope, message.data):
+            self._backlog.done(ticket)
+            await message.ack()
+        else:
+            await message.nak(self._backlog.failed(ticket))
+
+
+def consumers(
+    broker: Broker, *, service: str, handlers: Sequence[Mapping[type[Message], Handler]], database: Database, dsn: str
+) -> list[Consumer]:
+    """Return a consumer for each stream that the handlers need."""
+    return [
+        Consumer(broker, service=service, source=source, subscriptions=subscriptions, database=database, dsn=dsn)
+        for source, subscriptions in by_source(handlers).items()
+    ]

@@ -1,0 +1,97 @@
+"""What becomes of one event: a transaction of its tenant with the note that it was done, traced and measured."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from google.protobuf.message import Message
+from sqlalchemy import bindparam
+from sqlalchemy.dialects.postgresql import insert
+
+from chassis import contract
+from chassis.context import Caller, CallerKind, Request, enter
+from chassis.database import Database, Query, UnitOfWork, unit_of_work
+from chassis.database.system_tables import inbox
+from chassis.events.envelope import Envelope, service_of
+from chassis.telemetry import metrics, tracing
+
+Handler = Callable[[UnitOfWork, Any], Awaitable[None]]
+"""What a noun does about an event: called in a transaction of the event's tenant, with the event message."""
+
+_REMEMBER: Final = Query(insert(inbox).values(consumer=bindparam("consumer"), message_id=bindparam("message_id")).on_conflict_do_nothing())
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One type of event and what is done about it."""
+
+    kind: type[Message]
+    handlers: Sequence[Handler]
+
+
+Subscriptions = Mapping[str, Subscription]
+"""By the event's type."""
+
+
+def by_source(handlers: Sequence[Mapping[type[Message], Handler]]) -> dict[str, dict[str, Subscription]]:
+    """Return the subscriptions by the service whose events they are; several nouns may handle one type of event."""
+    wanted: dict[str, dict[str, Subscription]] = defaultdict(dict)
+    for mapping in handlers:
+        for kind, handler in mapping.items():
+            subject = contract.event(kind).subject
+            source = wanted[service_of(subject)]
+            known = source[subject].handlers if subject in source else ()
+            source[subject] = Subscription(kind, [*known, handler])
+    return wanted
+
+
+class Handling:
+    """Handles events as one consumer, which is the service's name: a message id has an effect once for each consumer."""
+
+    def __init__(self, *, consumer: str, subscriptions: Subscriptions, database: Database) -> None:
+        self._consumer = consumer
+        self._subscriptions = subscriptions
+        self._database = database
+
+    def knows(self, kind: str) -> bool:
+        """Say whether somebody here handles this type of event."""
+        return kind in self._subscriptions
+
+    async def handled(self, envelope: Envelope, payload: bytes) -> bool:
+        """Handle an event; return False, with the reason in the log, if it has to come again."""
+        template = f"{contract.PREFIX}{envelope.type}"
+        started = perf_counter()
+        error_type = ""
+        with tracing.consume(f"process {template}", envelope.traceparent) as span:
+            span.set("messaging.system", "nats")
+            span.set("messaging.message.id", envelope.id)
+            span.set("kith.tenant.id", envelope.tenant_id)
+            enter(self._request(envelope))
+            try:
+                await self._handle(envelope, payload)
+            except Exception as error:
+                error_type = type(error).__name__
+                span.fail(error_type)
+                log.exception("event_failed", message_id=envelope.id, type=envelope.type)
+            metrics.messaging_process(template, self._consumer, error_type).observe(perf_counter() - started, span.exemplar)
+            metrics.messaging_consumed(template, self._consumer, error_type).inc()
+        return not error_type
+
+    def _request(self, envelope: Envelope) -> Request:
+        caller = Caller(kind=CallerKind.SERVICE, tenant_id=envelope.tenant_id, service=service_of(envelope.type))
+        return Request(request_id=envelope.id, database=self._database, caller=caller, origin=envelope.type)
+
+    async def _handle(self, envelope: Envelope, payload: bytes) -> None:
+        subscription = self._subscriptions[envelope.type]
+        event = subscription.kind.FromString(payload)
+        async with unit_of_work(envelope.tenant_id) as work:
+            if not await work.run(_REMEMBER, consumer=self._consumer, message_id=envelope.id):
+                metrics.EVENTS_SKIPPED.labels(self._consumer, "seen").inc()
+                return
+            for handler in subscription.handlers:
+                await handler(work, event)

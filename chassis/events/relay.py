@@ -1,0 +1,122 @@
+"""The relay: carries committed events from the outbox to their stream, in order for each key, at least once."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Final, Self
+
+import nats.errors
+import structlog
+from psycopg.rows import DictRow
+from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
+
+from chassis import names
+from chassis.database import outbox
+from chassis.database.statements import Query
+from chassis.database.system_tables import outbox as table
+from chassis.events.broker import Broker
+from chassis.events.envelope import Envelope
+from chassis.events.leadership import Connection, lead, sleep_unless
+from chassis.telemetry import metrics
+
+BATCH: Final = 1024  # rows read at once
+WINDOW: Final = 256  # acknowledgements outstanding at once; one by one is six times slower
+POLL: Final = 0.25  # seconds between two looks at the outbox when nobody pokes: commits of other processes
+ACK_SECONDS: Final = 5.0
+FIRST_PAUSE: Final = 0.1  # seconds after a failure, doubled up to
+LONGEST_PAUSE: Final = 10.0
+DRAIN_SECONDS: Final = 5.0
+MEASURED: Final = 5.0  # seconds between two measurements of the backlog
+COUNTED: Final = 10_000  # rows; a longer backlog is not counted to its end
+
+_PENDING: Final = Query(select(table).where(table.c.published_at.is_(None)).order_by(table.c.seq).limit(bindparam("size")))
+_MARK: Final = Query(
+    table.update().where(table.c.seq == func.any(bindparam("seqs", type_=ARRAY(BigInteger())))).values(published_at=func.now())
+)
+_OLDEST = select(table.c.created_at).where(table.c.published_at.is_(None)).order_by(table.c.seq).limit(COUNTED).subquery()
+_BACKLOG: Final = Query(
+    select(func.count().label("pending"), func.coalesce(func.extract("epoch", func.now() - func.min(_OLDEST.c.created_at)), 0).label("age"))
+)
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """Runs inside its block; only one of a service's processes carries at a time. `dsn` is the system role's."""
+
+    def __init__(self, broker: Broker, *, service: str, dsn: str) -> None:
+        self._jetstream = broker.jetstream
+        self._stream = names.stream(service)
+        self._dsn = dsn
+        self._window = asyncio.Semaphore(WINDOW)
+        self._poked = outbox.waker()
+        self._stopping = asyncio.Event()
+        self._measured = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(lead(self._dsn, "relay", self._carry, self._stopping), name="relay")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Carry what is there and end; what cannot be carried in time stays in the outbox."""
+        self._stopping.set()
+        self._poked.set()
+        await asyncio.wait([self._running], timeout=DRAIN_SECONDS)
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _carry(self, connection: Connection) -> None:
+        """Carry until nothing is left after the stop; come back after a pause when NATS does not take something."""
+        pause = FIRST_PAUSE
+        while True:
+            self._poked.clear()
+            rows = await self._pending(connection)
+            carried = await self._publish(rows)
+            if carried:
+                await connection.execute(_MARK.sql, _MARK.bind({"seqs": carried}))
+                metrics.OUTBOX_PUBLISHED.inc(len(carried))
+            await self._measure(connection)
+            if len(carried) < len(rows):
+                await sleep_unless(self._stopping, pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                pause = FIRST_PAUSE
+                if len(rows) < BATCH and not self._stopping.is_set():
+                    await sleep_unless(self._poked, POLL)
+            if self._stopping.is_set() and len(rows) < BATCH:
+                return
+
+    async def _pending(self, connection: Connection) -> list[DictRow]:
+        return await (await connection.execute(_PENDING.sql, _PENDING.bind({"size": BATCH}))).fetchall()
+
+    async def _publish(self, rows: Sequence[DictRow]) -> list[int]:
+        """Return the rows that the stream has now. Events of one key go one after the other, keys side by side."""
+        lanes: dict[str, list[DictRow]] = defaultdict(list)
+        for row in rows:
+            lanes[row["key"]].append(row)
+        carried = await asyncio.gather(*(self._publish_lane(lane) for lane in lanes.values()))
+        return [seq for lane in carried for seq in lane]
+
+    async def _publish_lane(self, rows: Iterable[DictRow]) -> list[int]:
+        """Publish until one fails: what comes after it must not overtake it."""
+        carried: list[int] = []
+        async with self._window:
+            for row in rows:
+                headers = Envelope.of_row(row).headers()
+                try:
+                    await self._jetstream.publish(row["subject"], row["payload"], timeout=ACK_SECONDS, stream=self._stream, headers=headers)
+                except (nats.errors.Error, OSError) as error:
+                    log.warning("publish_failed", error_type=type(error).__name__, message_id=headers["Nats-Msg-Id"])
+                    break
+                carried.append(row["seq"])
+        return carried
+
+    async def _measure(self, connection: Connection) -> None:
+        if monotonic() - self._measured < MEASURED:
+            return
+        self._measured = monotonic()
+        row = await (await connection.execute(_BACKLOG.sql, _BACKLOG.bind({}))).fetchone()
+        if row is not None:
+            metrics.OUTBOX_PENDING.set(row["pending"])
+            metrics.OUTBOX_OLDEST_AGE.set(row["age"])
