@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -12,10 +12,11 @@ import uvloop
 from google.protobuf.message import Message
 from grpc import aio
 
-from chassis import server
+from chassis import contract, server
 from chassis.background import task
 from chassis.contract import ContractError
 from chassis.database import Database
+from chassis.events import Broadcast, Broker, Handler, Relay, consumers
 from chassis.interceptors.chain import Chain, Stage
 from chassis.interceptors.deadline import Deadline
 from chassis.interceptors.errors import Errors
@@ -24,7 +25,7 @@ from chassis.interceptors.identity import Identity
 from chassis.interceptors.policy import Policy
 from chassis.interceptors.telemetry import Telemetry
 from chassis.settings import ServiceSettings, load
-from chassis.telemetry.health import Health
+from chassis.telemetry.health import Check, Health
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started
 from chassis.tokens.trust import Trust, key_set_service
@@ -47,7 +48,7 @@ class Rooms:
     """What a service brings: its RPCs, what it does on events, what it does by the clock."""
 
     servicers: Sequence[object] = ()
-    handlers: Mapping[type[Message], Any] = field(default_factory=dict)
+    handlers: Sequence[Mapping[type[Message], Handler]] = ()
     jobs: Sequence[Any] = ()
 
 
@@ -78,26 +79,40 @@ class App(Generic[S]):
                 raise SystemExit(1) from None
 
     async def _serve(self) -> None:
+        """Come up from the bottom, wait, and let the stack go down: events and jobs first, then calls, then what they stand on."""
         ended = _ended()
         settings = self._settings
+        system_dsn = settings.system_dsn.get_secret_value()
         async with AsyncExitStack() as stack:
-            database = await stack.enter_async_context(Database(settings.database_dsn.get_secret_value(), size=settings.database_pool))
+            enter = stack.enter_async_context
+            database = await enter(Database(settings.database_dsn.get_secret_value(), size=settings.database_pool))
             trust = await self._trust(stack)
-            rooms = await stack.enter_async_context(self._build(Platform(settings=settings, database=database, trust=trust)))
-            chain = Chain(self._stages(trust), server.methods(rooms.servicers), database)
-            address = f"{settings.host}:{settings.port}"
-            serving = server.Server(rooms.servicers, chain, address=address, concurrent_calls=settings.concurrent_calls)
-            health = await self._health(stack, database)
-            await serving.start()
+            broker = await enter(Broker(settings.nats_url.get_secret_value(), name=self._name))
+            await enter(Broadcast(broker, contract.session_ended(), trust.end_session))
+            rooms = await enter(self._build(Platform(settings=settings, database=database, trust=trust)))
+            health = await self._health(stack, {"database": database.ping, "nats": broker.ping})
+            await enter(Relay(broker, service=self._name, dsn=system_dsn))
+            serving = await enter(self._server(rooms, trust, database))
+            for consumer in consumers(broker, service=self._name, handlers=rooms.handlers, database=database, dsn=system_dsn):
+                await enter(consumer)
             health.started = True
-            log.info("started", address=address)
+            log.info("started", address=f"{settings.host}:{settings.port}")
             await ended.wait()
             log.info("draining")
             health.draining = True
             await serving.refuse()
             await asyncio.sleep(settings.drain_seconds)
-            await serving.stop(settings.grace_seconds)
         log.info("stopped")
+
+    def _server(self, rooms: Rooms, trust: Trust, database: Database) -> server.Server:
+        settings = self._settings
+        return server.Server(
+            rooms.servicers,
+            Chain(self._stages(trust), server.methods(rooms.servicers), database),
+            address=f"{settings.host}:{settings.port}",
+            concurrent_calls=settings.concurrent_calls,
+            grace=settings.grace_seconds,
+        )
 
     async def _trust(self, stack: AsyncExitStack) -> Trust:
         own = f"{self._settings.host}:{self._settings.port}"
@@ -107,8 +122,8 @@ class App(Generic[S]):
         await stack.enter_async_context(task(trust.keys.keep_fresh(), name="keys"))
         return trust
 
-    async def _health(self, stack: AsyncExitStack, database: Database) -> Health:
-        health = Health({"database": database.ping})
+    async def _health(self, stack: AsyncExitStack, checks: Mapping[str, Check]) -> Health:
+        health = Health(checks)
         await stack.enter_async_context(task(health.watch(), name="health"))
         probes = Probes(health, host=self._settings.host, port=self._settings.admin_port)
         probes.start()

@@ -1,5 +1,6 @@
 """The contract as data: policies of RPCs, subjects of events, names of permissions, read once from the descriptors."""
 
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -170,6 +171,22 @@ def sensitive(kind: type[Message]) -> dict[str, int]:
 def image() -> FileDescriptorSet:
     """Return the whole contract with its comments, as the generator wrote it beside the generated code."""
     return FileDescriptorSet.FromString((Path(options_pb2.__file__).parents[3] / "contract.binpb").read_bytes())
+
+
+@cache
+def session_ended() -> type[Message]:
+    """Return the one event that says that a session must be served no longer; nobody has to know which service says it."""
+    found = [
+        f"{file.package}.{message.name}"
+        for file in image().file
+        for message in file.message_type
+        if message.options.Extensions[options_pb2.event].ends_session
+    ]
+    if len(found) != 1:
+        raise ContractError(f"one event must end sessions, the contract has {len(found)}")
+    package = found[0].rpartition(".")[0]
+    importlib.import_module(f"{package}.events_pb2")
+    return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(found[0]))
 
 
 @cache

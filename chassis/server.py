@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -38,9 +38,10 @@ def methods(servicers: Iterable[object]) -> dict[str, Method]:
 
 
 class Server:
-    """Serves gRPC between `start` and `stop`."""
+    """Serves gRPC inside its block; at its end the port closes and calls in flight have `grace` seconds to end."""
 
-    def __init__(self, servicers: Sequence[object], chain: Chain, *, address: str, concurrent_calls: int) -> None:
+    def __init__(self, servicers: Sequence[object], chain: Chain, *, address: str, concurrent_calls: int, grace: float) -> None:
+        self._grace = grace
         self._server = aio.server(interceptors=[chain], options=_OPTIONS, maximum_concurrent_rpcs=concurrent_calls)
         self._health = health.aio.HealthServicer()
         self._names = names(servicers)
@@ -51,19 +52,18 @@ class Server:
         reflection.enable_server_reflection([*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
         self._server.add_insecure_port(address)
 
-    async def start(self) -> None:
-        """Open the port and say SERVING."""
+    async def __aenter__(self) -> Self:
         await self._server.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop(self._grace)
 
     async def refuse(self) -> None:
         """Say NOT_SERVING, for ever; calls are still taken."""
         await self._health.enter_graceful_shutdown()
-
-    async def stop(self, grace: float) -> None:
-        """Close the port and let calls in flight end within `grace` seconds."""
-        await self._server.stop(grace)
 
 
 def _generated(servicer: object) -> tuple[ModuleType, str]:

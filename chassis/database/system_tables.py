@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from alembic.operations import Operations
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -23,6 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.database import tenancy
 from chassis.database.tables import global_table, tenant_column, tenant_table
+from chassis.database.tenancy import Operations
 
 SYSTEM: Final = MetaData()
 

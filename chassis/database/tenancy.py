@@ -1,11 +1,22 @@
 """What a migration says to bind a table to the tenant of the transaction (row-level security, forced)."""
 
-from alembic.operations import Operations
-from sqlalchemy import text
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, text
 
 from chassis.database.setting import TENANT
 
 MATCH = f"tenant_id = (SELECT current_setting('{TENANT}')::uuid)"
+
+
+class Operations(Protocol):
+    """What is needed of `alembic.op`, which is a module."""
+
+    def execute(self, sqltext: str, /) -> Any:
+        """Run a statement."""
+
+    def get_bind(self) -> Connection:
+        """Return the connection that migrates."""
 
 
 def protect(op: Operations, *tables: str, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> None:

@@ -56,9 +56,7 @@ DB_CLIENT_OPERATION_DURATION = Histogram(
 POOL_CONNECTIONS = Gauge(  # semconv says _count, which promtool reserves for histograms
     "db_client_connections", "Connections to the database by state: idle or used.", ("state",)
 )
-POOL_WAIT = Histogram(
-    "db_client_connection_wait_time_seconds", "Time that units of work waited for a connection.", buckets=QUERY_BUCKETS
-)
+POOL_WAIT = Histogram("db_client_connection_wait_time_seconds", "Time that units of work waited for a connection.", buckets=QUERY_BUCKETS)
 
 # Events.
 OUTBOX_PENDING = Gauge("kith_outbox_pending", "Events that are committed and not published yet.")

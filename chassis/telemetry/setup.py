@@ -16,7 +16,7 @@ def started(service: str, settings: ProcessSettings) -> Iterator[None]:
     if not settings.otel_exporter_otlp_endpoint:
         yield
         return
-    from chassis.telemetry import otlp
+    from chassis.telemetry import otlp  # noqa: PLC0415 - costs 17 MB, so only who needs it pays
 
     provider = otlp.provider(
         service=service, version=settings.version, environment=settings.environment, instance=f"{service}-{os.getpid()}"

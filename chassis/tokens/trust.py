@@ -7,6 +7,7 @@ from typing import Final, Self
 import grpc
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
 from grpc import aio
 from joserfc.jwk import ECKey
 
@@ -43,6 +44,10 @@ class Trust:
             services=ServiceVerifier(audience=name, key_set=settings.service_keys_file.read_bytes()),
             signer=ServiceSigner(service=name, key=ECKey.import_key(json.loads(settings.service_key_file.read_bytes()))),
         )
+
+    def end_session(self, event: Message) -> None:
+        """Serve the session that the event names no longer."""
+        self.revoked.add(contract.at(event, contract.event(type(event)).key))
 
 
 def key_set_service() -> str:
