@@ -1,13 +1,17 @@
 """The connections of a process: few, prepared, extended protocol only."""
 
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from psycopg import AsyncConnection, adapt
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.telemetry import metrics
+
+
+OPEN_SECONDS: Final = 10
+QUEUED_PER_CONNECTION: Final = 25  # units of work that may wait for one; more are refused at once
 
 
 class _UuidText(adapt.Loader):
@@ -31,14 +35,16 @@ class Database:
             min_size=min(2, size),
             max_size=size,
             timeout=timeout,
-            max_waiting=size * 25,
+            max_waiting=size * QUEUED_PER_CONNECTION,
             kwargs={"prepare_threshold": 0, "row_factory": dict_row},
             configure=_configure,
             open=False,
         )
 
     async def __aenter__(self) -> Self:
-        await self._pool.open(wait=True, timeout=10)
+        await self._pool.open(wait=True, timeout=OPEN_SECONDS)
+        metrics.POOL_CONNECTIONS.labels("idle").set_function(self._idle)
+        metrics.POOL_CONNECTIONS.labels("used").set_function(self._used)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -64,11 +70,12 @@ class Database:
         finally:
             await self.give(connection)
 
-    def counts(self) -> dict[str, int]:
-        """Return how many connections are idle and in use, and how many calls wait for one."""
+    def _idle(self) -> int:
+        return self._pool.get_stats().get("pool_available", 0)
+
+    def _used(self) -> int:
         stats = self._pool.get_stats()
-        idle = stats.get("pool_available", 0)
-        return {"idle": idle, "used": stats.get("pool_size", 0) - idle, "waiting": stats.get("requests_waiting", 0)}
+        return stats.get("pool_size", 0) - stats.get("pool_available", 0)
 
 
 async def _configure(connection: AsyncConnection[Any]) -> None:
