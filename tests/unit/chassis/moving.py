@@ -1,7 +1,7 @@
 """A clock that a test moves, and waiting for what another task does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -18,8 +18,11 @@ class Clock:
         self.time += timedelta(seconds=seconds)
 
 
-async def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+async def eventually(holds: Callable[[], bool | Awaitable[bool]], *, seconds: float = 20) -> None:
     """Return as soon as the condition holds; fail loudly if it does not in time."""
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - the condition belongs to code that offers no event
+        while True:
+            held = holds()
+            if held if isinstance(held, bool) else await held:
+                return
             await asyncio.sleep(0.005)
