@@ -1,0 +1,1 @@
+"""The crm service: the people and organisations that a tenant deals with."""

@@ -1,0 +1,115 @@
+"""CompanyService: message in, message out."""
+
+from google.protobuf.empty_pb2 import Empty
+from grpc.aio import ServicerContext
+
+from chassis.database import unit_of_work
+from chassis.errors import raise_for
+from chassis.interceptors.errors import status
+from chassis.listing import Ask
+from kith.crm.v1.companies_pb2 import (
+    BatchDeleteCompaniesRequest,
+    BatchDeleteCompaniesResponse,
+    BatchGetCompaniesRequest,
+    BatchGetCompaniesResponse,
+    BatchUpdateCompaniesRequest,
+    BatchUpdateCompaniesResponse,
+    Company,
+    CreateCompanyRequest,
+    DeleteCompanyRequest,
+    GetCompanyRequest,
+    ListCompaniesRequest,
+    ListCompaniesResponse,
+    RestoreCompanyRequest,
+    UpdateCompanyRequest,
+)
+from kith.crm.v1.companies_pb2_grpc import CompanyServiceServicer
+from services.crm.companies import store
+from services.crm.companies.actions import Companies
+from services.crm.records import rules
+from services.crm.records.drafts import Draft
+
+
+class CompanyService(CompanyServiceServicer):
+    """Keeps the organisations a tenant does business with."""
+
+    def __init__(self, companies: Companies) -> None:
+        self._companies = companies
+
+    async def GetCompany(self, request: GetCompanyRequest, context: ServicerContext[GetCompanyRequest, Company]) -> Company:
+        """Return one company, deleted or not."""
+        async with unit_of_work() as work:
+            return await self._companies.get(work, request.id)
+
+    async def BatchGetCompanies(
+        self, request: BatchGetCompaniesRequest, context: ServicerContext[BatchGetCompaniesRequest, BatchGetCompaniesResponse]
+    ) -> BatchGetCompaniesResponse:
+        """Return the companies that exist, and which do not."""
+        raise_for(list(rules.check_read(request.ids)))
+        async with unit_of_work() as work:
+            found, missing = await self._companies.get_many(work, request.ids)
+        return BatchGetCompaniesResponse(companies=found, missing_ids=missing)
+
+    async def ListCompanies(
+        self, request: ListCompaniesRequest, context: ServicerContext[ListCompaniesRequest, ListCompaniesResponse]
+    ) -> ListCompaniesResponse:
+        """Return one page."""
+        async with unit_of_work() as work:
+            rows, token = await store.LISTING.page(work, Ask.of(request))
+        return ListCompaniesResponse(companies=map(store.message, rows), next_page_token=token)
+
+    async def CreateCompany(self, request: CreateCompanyRequest, context: ServicerContext[CreateCompanyRequest, Company]) -> Company:
+        """Keep a new company."""
+        async with unit_of_work() as work:
+            if request.validate_only:
+                work.keep_nothing()
+            return work.answer(await self._companies.create(work, request.company))
+
+    async def UpdateCompany(self, request: UpdateCompanyRequest, context: ServicerContext[UpdateCompanyRequest, Company]) -> Company:
+        """Change the masked fields of a company."""
+        async with unit_of_work() as work:
+            (draft,) = await self._companies.update(work, [(request.company, request.update_mask)])
+            return work.answer(draft.outcome())
+
+    async def DeleteCompany(self, request: DeleteCompanyRequest, context: ServicerContext[DeleteCompanyRequest, Empty]) -> Empty:
+        """Hide a company until it is restored or purged."""
+        async with unit_of_work() as work:
+            (draft,) = await self._companies.delete(work, [(request.id, request.etag)])
+            draft.outcome()
+            return work.answer(Empty())
+
+    async def RestoreCompany(self, request: RestoreCompanyRequest, context: ServicerContext[RestoreCompanyRequest, Company]) -> Company:
+        """Bring a deleted company back."""
+        async with unit_of_work() as work:
+            (draft,) = await self._companies.restore(work, [(request.id, request.etag)])
+            return work.answer(draft.outcome())
+
+    async def BatchUpdateCompanies(
+        self, request: BatchUpdateCompaniesRequest, context: ServicerContext[BatchUpdateCompaniesRequest, BatchUpdateCompaniesResponse]
+    ) -> BatchUpdateCompaniesResponse:
+        """Change many companies, each for itself."""
+        raise_for(list(rules.check_written([each.company.id for each in request.requests], "company.id")))
+        async with unit_of_work() as work:
+            drafts = await self._companies.update(work, [(each.company, each.update_mask) for each in request.requests])
+            return work.answer(BatchUpdateCompaniesResponse(results=map(_updated, drafts)))
+
+    async def BatchDeleteCompanies(
+        self, request: BatchDeleteCompaniesRequest, context: ServicerContext[BatchDeleteCompaniesRequest, BatchDeleteCompaniesResponse]
+    ) -> BatchDeleteCompaniesResponse:
+        """Hide many companies, each for itself."""
+        ids = [each.id for each in request.requests]
+        raise_for(list(rules.check_written(ids, "id")))
+        async with unit_of_work() as work:
+            drafts = await self._companies.delete(work, [(each.id, each.etag) for each in request.requests])
+            return work.answer(BatchDeleteCompaniesResponse(results=map(_deleted, ids, drafts)))
+
+
+def _updated(draft: Draft[Company]) -> BatchUpdateCompaniesResponse.Result:
+    if draft.refusal is not None:
+        return BatchUpdateCompaniesResponse.Result(status=status(draft.refusal))
+    return BatchUpdateCompaniesResponse.Result(company=draft.after)
+
+
+def _deleted(company_id: str, draft: Draft[Company]) -> BatchDeleteCompaniesResponse.Result:
+    failed = status(draft.refusal) if draft.refusal is not None else None
+    return BatchDeleteCompaniesResponse.Result(id=company_id, status=failed)

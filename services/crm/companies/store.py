@@ -1,0 +1,78 @@
+"""Companies: class tenant."""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, BigInteger, Column, Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from chassis import filters
+from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.filters import Fields
+from chassis.listing import Listing
+from chassis.mapping import Mapping
+from kith.crm.v1.companies_pb2 import Company
+from services.crm.parts import texts
+from services.crm.records.store import Store, indices, record_columns, reference, word
+from services.crm.store import METADATA
+
+ORDERS: Final = ("sort_name", "create_time", "update_time")
+
+companies: Final = tenant_table(
+    "companies",
+    METADATA,
+    *record_columns(),
+    Column("name", Text, nullable=False),
+    word("sort_name"),
+    word("domain"),
+    word("industry"),
+    Column("employee_count", BigInteger, nullable=False),
+    Column("phones", JSONB, nullable=False),
+    Column("address", JSONB),
+    reference("owner_id"),
+    word("source"),
+    Column("tags", JSONB, nullable=False),
+    Column("description", Text, nullable=False),
+    *indices("companies", orders=ORDERS, words=("domain", "industry", "source"), references=("owner_id",)),
+)
+_C: Final = companies.c
+_MAPPING: Final = Mapping(Company, companies)
+
+
+def _derived(company: Company) -> dict[str, Any]:
+    return {"sort_name": texts.fold(company.name)}
+
+
+STORE: Final = Store(_MAPPING, companies, _derived)
+LISTING: Final = Listing(
+    companies,
+    columns=_MAPPING.columns,
+    orders={"name": _C.sort_name, "create_time": _C.create_time, "update_time": _C.update_time},
+    default="create_time desc",
+    deleted=_C.delete_time,
+    filters=Fields(
+        filters.text("name", _C.sort_name, fold=texts.fold),
+        filters.text("domain", _C.domain, fold=str.lower),
+        filters.text("industry", _C.industry),
+        filters.integer("employee_count", _C.employee_count),
+        filters.uuid("owner_id", _C.owner_id),
+        filters.text("source", _C.source),
+        filters.timestamp("create_time", _C.create_time),
+        filters.timestamp("update_time", _C.update_time),
+    ),
+)
+_LIVE: Final = Query(
+    select(_C.id)
+    .where(_C.id == func.any(bindparam("ids", type_=ARRAY(_C.id.type))), _C.delete_time.is_(None))
+    .with_for_update(read=True, key_share=True)
+)
+
+
+def message(row: dict[str, Any]) -> Company:
+    """Return the company of a row that the listing found."""
+    return _MAPPING.message(row)
+
+
+async def live(work: UnitOfWork, ids: Collection[str]) -> set[str]:
+    """Return those of the ids that are companies and not deleted; they stay until the end of the unit of work."""
+    return {row["id"] for row in await work.all(_LIVE, ids=list(ids))}

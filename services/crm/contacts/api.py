@@ -1,0 +1,115 @@
+"""ContactService: message in, message out."""
+
+from google.protobuf.empty_pb2 import Empty
+from grpc.aio import ServicerContext
+
+from chassis.database import unit_of_work
+from chassis.errors import raise_for
+from chassis.interceptors.errors import status
+from chassis.listing import Ask
+from kith.crm.v1.contacts_pb2 import (
+    BatchDeleteContactsRequest,
+    BatchDeleteContactsResponse,
+    BatchGetContactsRequest,
+    BatchGetContactsResponse,
+    BatchUpdateContactsRequest,
+    BatchUpdateContactsResponse,
+    Contact,
+    CreateContactRequest,
+    DeleteContactRequest,
+    GetContactRequest,
+    ListContactsRequest,
+    ListContactsResponse,
+    RestoreContactRequest,
+    UpdateContactRequest,
+)
+from kith.crm.v1.contacts_pb2_grpc import ContactServiceServicer
+from services.crm.contacts import store
+from services.crm.contacts.actions import Contacts
+from services.crm.records import rules
+from services.crm.records.drafts import Draft
+
+
+class ContactService(ContactServiceServicer):
+    """Keeps the people a tenant knows."""
+
+    def __init__(self, contacts: Contacts) -> None:
+        self._contacts = contacts
+
+    async def GetContact(self, request: GetContactRequest, context: ServicerContext[GetContactRequest, Contact]) -> Contact:
+        """Return one contact, deleted or not."""
+        async with unit_of_work() as work:
+            return await self._contacts.get(work, request.id)
+
+    async def BatchGetContacts(
+        self, request: BatchGetContactsRequest, context: ServicerContext[BatchGetContactsRequest, BatchGetContactsResponse]
+    ) -> BatchGetContactsResponse:
+        """Return the contacts that exist, and which do not."""
+        raise_for(list(rules.check_read(request.ids)))
+        async with unit_of_work() as work:
+            found, missing = await self._contacts.get_many(work, request.ids)
+        return BatchGetContactsResponse(contacts=found, missing_ids=missing)
+
+    async def ListContacts(
+        self, request: ListContactsRequest, context: ServicerContext[ListContactsRequest, ListContactsResponse]
+    ) -> ListContactsResponse:
+        """Return one page."""
+        async with unit_of_work() as work:
+            rows, token = await store.LISTING.page(work, Ask.of(request))
+        return ListContactsResponse(contacts=map(store.message, rows), next_page_token=token)
+
+    async def CreateContact(self, request: CreateContactRequest, context: ServicerContext[CreateContactRequest, Contact]) -> Contact:
+        """Keep a new contact."""
+        async with unit_of_work() as work:
+            if request.validate_only:
+                work.keep_nothing()
+            return work.answer(await self._contacts.create(work, request.contact))
+
+    async def UpdateContact(self, request: UpdateContactRequest, context: ServicerContext[UpdateContactRequest, Contact]) -> Contact:
+        """Change the masked fields of a contact."""
+        async with unit_of_work() as work:
+            (draft,) = await self._contacts.update(work, [(request.contact, request.update_mask)])
+            return work.answer(draft.outcome())
+
+    async def DeleteContact(self, request: DeleteContactRequest, context: ServicerContext[DeleteContactRequest, Empty]) -> Empty:
+        """Hide a contact until it is restored or purged."""
+        async with unit_of_work() as work:
+            (draft,) = await self._contacts.delete(work, [(request.id, request.etag)])
+            draft.outcome()
+            return work.answer(Empty())
+
+    async def RestoreContact(self, request: RestoreContactRequest, context: ServicerContext[RestoreContactRequest, Contact]) -> Contact:
+        """Bring a deleted contact back."""
+        async with unit_of_work() as work:
+            (draft,) = await self._contacts.restore(work, [(request.id, request.etag)])
+            return work.answer(draft.outcome())
+
+    async def BatchUpdateContacts(
+        self, request: BatchUpdateContactsRequest, context: ServicerContext[BatchUpdateContactsRequest, BatchUpdateContactsResponse]
+    ) -> BatchUpdateContactsResponse:
+        """Change many contacts, each for itself."""
+        raise_for(list(rules.check_written([each.contact.id for each in request.requests], "contact.id")))
+        async with unit_of_work() as work:
+            drafts = await self._contacts.update(work, [(each.contact, each.update_mask) for each in request.requests])
+            return work.answer(BatchUpdateContactsResponse(results=map(_updated, drafts)))
+
+    async def BatchDeleteContacts(
+        self, request: BatchDeleteContactsRequest, context: ServicerContext[BatchDeleteContactsRequest, BatchDeleteContactsResponse]
+    ) -> BatchDeleteContactsResponse:
+        """Hide many contacts, each for itself."""
+        ids = [each.id for each in request.requests]
+        raise_for(list(rules.check_written(ids, "id")))
+        async with unit_of_work() as work:
+            drafts = await self._contacts.delete(work, [(each.id, each.etag) for each in request.requests])
+            return work.answer(BatchDeleteContactsResponse(results=map(_deleted, ids, drafts)))
+
+
+def _updated(draft: Draft[Contact]) -> BatchUpdateContactsResponse.Result:
+    if draft.refusal is not None:
+        return BatchUpdateContactsResponse.Result(status=status(draft.refusal))
+    return BatchUpdateContactsResponse.Result(contact=draft.after)
+
+
+def _deleted(contact_id: str, draft: Draft[Contact]) -> BatchDeleteContactsResponse.Result:
+    failed = status(draft.refusal) if draft.refusal is not None else None
+    return BatchDeleteContactsResponse.Result(id=contact_id, status=failed)

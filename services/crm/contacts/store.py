@@ -1,0 +1,137 @@
+"""Contacts and the keys that they are found by: class tenant."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, ForeignKeyConstraint, Index, PrimaryKeyConstraint, Text, bindparam, func, select
+from sqlalchemy import ColumnElement as Element
+from sqlalchemy.dialects.postgresql import JSONB
+
+from chassis import filters
+from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.filters import Field, Fields
+from chassis.listing import Listing
+from chassis.mapping import Mapping
+from kith.crm.v1.contacts_pb2 import Contact, ContactStatus
+from services.crm.companies.store import companies
+from services.crm.contacts import rules
+from services.crm.parts import emails, phones, texts
+from services.crm.records.store import Store, arrays, indices, record_columns, reference, unnested, word
+from services.crm.store import METADATA
+
+ORDERS: Final = ("sort_name", "create_time", "update_time")
+
+contacts: Final = tenant_table(
+    "contacts",
+    METADATA,
+    *record_columns(),
+    Column("given_name", Text, nullable=False),
+    Column("family_name", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    word("sort_name"),
+    Column("emails", JSONB, nullable=False),
+    Column("phones", JSONB, nullable=False),
+    word("title"),
+    word("department"),
+    reference("company_id"),
+    reference("owner_id"),
+    word("source"),
+    word("status"),
+    Column("address", JSONB),
+    Column("social_profiles", JSONB, nullable=False),
+    Column("tags", JSONB, nullable=False),
+    Column("last_contacted_time", DateTime(timezone=True)),
+    ForeignKeyConstraint(["tenant_id", "company_id"], ["companies.tenant_id", "companies.id"], name="contacts_company"),
+    *indices(
+        "contacts",
+        orders=ORDERS,
+        words=("title", "department", "source"),
+        references=("company_id", "owner_id", "last_contacted_time"),
+    ),
+)
+
+contact_keys: Final = tenant_table(
+    "contact_keys",
+    METADATA,
+    Column("contact_id", contacts.c.id.type, nullable=False),
+    word("kind"),
+    word("key"),
+    PrimaryKeyConstraint("tenant_id", "kind", "key", "contact_id"),
+    ForeignKeyConstraint(
+        ["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], name="contact_keys_contact", ondelete="CASCADE"
+    ),
+    Index("contact_keys_contact", "tenant_id", "contact_id"),
+)
+_C: Final = contacts.c
+_MAPPING: Final = Mapping(Contact, contacts)
+
+
+def _derived(contact: Contact) -> dict[str, Any]:
+    return {"sort_name": texts.fold(contact.display_name)}
+
+
+STORE: Final = Store(_MAPPING, contacts, _derived)
+
+
+def _key(kind: str, normalise: Any) -> Field:
+    def within(test: Element[bool]) -> Element[bool]:
+        return _C.id.in_(select(contact_keys.c.contact_id).where(contact_keys.c.kind == kind, test))
+
+    return filters.key(kind, contact_keys.c.key, normalise=normalise, within=within)
+
+
+LISTING: Final = Listing(
+    contacts,
+    columns=_MAPPING.columns,
+    orders={"display_name": _C.sort_name, "create_time": _C.create_time, "update_time": _C.update_time},
+    default="create_time desc",
+    deleted=_C.delete_time,
+    filters=Fields(
+        filters.text("display_name", _C.sort_name, fold=texts.fold),
+        _key(rules.EMAIL, emails.key),
+        _key(rules.PHONE, phones.key),
+        filters.text("title", _C.title),
+        filters.text("department", _C.department),
+        filters.uuid("company_id", _C.company_id),
+        filters.uuid("owner_id", _C.owner_id),
+        filters.text("source", _C.source),
+        filters.enum("status", _C.status, ContactStatus.DESCRIPTOR),
+        filters.timestamp("create_time", _C.create_time),
+        filters.timestamp("update_time", _C.update_time),
+        filters.timestamp("last_contacted_time", _C.last_contacted_time),
+    ),
+)
+
+_KEY_COLUMNS: Final = ("contact_id", "kind", "key")
+_given: Final = unnested(contact_keys, _KEY_COLUMNS)
+_ADD_KEYS: Final = Query(contact_keys.insert().from_select(_KEY_COLUMNS, select(*(_given.c[name] for name in _KEY_COLUMNS))))
+_DROP_KEYS: Final = Query(contact_keys.delete().where(contact_keys.c.contact_id == func.any(bindparam("ids", type_=ARRAY(_C.id.type)))))
+_OF_GONE_COMPANIES: Final = Query(
+    select(*(_C[name] for name in _MAPPING.columns))
+    .join(companies, (companies.c.id == _C.company_id) & (companies.c.tenant_id == _C.tenant_id))
+    .where(companies.c.delete_time < bindparam("before", type_=DateTime(timezone=True)))
+    .order_by(_C.id)
+    .limit(bindparam("most", type_=BigInteger()))
+    .with_for_update(of=contacts, key_share=True)
+)
+
+
+def message(row: dict[str, Any]) -> Contact:
+    """Return the contact of a row that the listing found."""
+    return _MAPPING.message(row)
+
+
+async def add_keys(work: UnitOfWork, keys: Sequence[tuple[str, str, str]]) -> None:
+    """Keep keys: contact id, kind, key."""
+    await work.run(_ADD_KEYS, **arrays([dict(zip(_KEY_COLUMNS, key, strict=True)) for key in keys], _KEY_COLUMNS))
+
+
+async def drop_keys(work: UnitOfWork, ids: Collection[str]) -> None:
+    """Forget all keys of contacts."""
+    await work.run(_DROP_KEYS, ids=list(ids))
+
+
+async def lock_of_gone_companies(work: UnitOfWork, before: datetime, most: int) -> list[Contact]:
+    """Return contacts whose company was deleted before a time, and lock them."""
+    return [_MAPPING.message(row) for row in await work.all(_OF_GONE_COMPANIES, before=before, most=most)]

@@ -1,0 +1,1 @@
+"""Members: who belongs to an organisation, kept by events of identity."""

@@ -1,0 +1,114 @@
+"""Phone numbers: kept as typed, with the E.164 form beside them, matched by the digits that people type (CRM-2).
+
+Read with the tenant's region, so that a national number gets its country code. What was decided where numbers are messy:
+
+- A spreadsheet's guards before a number (`'+1 ...`, `=+1 ...`, `="+1..."`) are no part of it.
+- "00" is read as "+" where the number means nothing otherwise: people write it in regions that dial another prefix.
+- A vanity number's letters are the digits of a keypad ("1-800-FLOWERS").
+- A number counts if its length is possible for its country, assigned or not: numbering plans move faster than software,
+  and +1 555 is somebody's number in a list. A number without its area code does not count: nobody else could dial it.
+- A text that holds no such number is kept as typed without an E.164 form, and is still found by its digits.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
+
+from chassis.errors import Violation
+from services.crm.parts import texts
+
+if TYPE_CHECKING:
+    from kith.crm.v1.parts_pb2 import Phone
+
+MOST: Final = 20
+LENGTH: Final = 100
+LABEL_LENGTH: Final = 50
+
+_AROUND: Final = re.compile(r"""^[\s='"]+(?:tel:)?|^tel:|[\s"']+$""", re.IGNORECASE)
+_DIGIT: Final = re.compile(r"\d")
+_EXTENSION: Final = re.compile(r"\s*(?:;ext=|,+|ext\.?|x|#)\s*[0-9]{1,10}#?$", re.IGNORECASE)
+_PLUS: Final = ("+", "\N{FULLWIDTH PLUS SIGN}")
+
+
+class Read(NamedTuple):
+    """The dialable form of a number and its extension; both empty where there is none."""
+
+    e164: str = ""
+    extension: str = ""
+
+
+@lru_cache(maxsize=50_000)
+def read(typed: str, region: str) -> Read:
+    """Read a number as somebody in the region (ISO 3166-1) would. Parsing takes some 50 us, lists repeat themselves: it is cached."""
+    bare = _AROUND.sub("", typed)
+    number = _parse(bare, region) or (_parse("+" + bare[2:], region) if bare.startswith("00") else None)
+    if number is None:
+        return Read()
+    return Read(phonenumbers.format_number(number, PhoneNumberFormat.E164), number.extension or "")
+
+
+def _parse(text: str, region: str) -> PhoneNumber | None:
+    try:
+        number = phonenumbers.parse(text, region or None)
+    except NumberParseException:
+        return None
+    return number if phonenumbers.is_possible_number_with_reason(number) == ValidationResult.IS_POSSIBLE else None
+
+
+def key(typed: str) -> str:
+    """Return the digits of a number, or of the beginning of one, with "+" before them when it was typed so (or as "00").
+
+    Raises ValueError when there is no digit.
+    """
+    bare = _without_extension(_AROUND.sub("", typed))
+    if not _DIGIT.search(bare):
+        raise ValueError(typed)
+    digits: str = phonenumbers.normalize_digits_only(phonenumbers.convert_alpha_characters_in_number(bare))
+    if digits.startswith("00"):
+        return f"+{digits[2:]}"
+    return f"+{digits}" if bare.startswith(_PLUS) else digits
+
+
+@lru_cache(maxsize=50_000)
+def keys(typed: str, e164: str) -> frozenset[str]:
+    """Return all that a number is found by: as typed, with and without letters; international with and without "+"; national."""
+    if not _DIGIT.search(typed):
+        return frozenset()
+    found = {key(typed), phonenumbers.normalize_digits_only(_without_extension(typed))}
+    if e164:
+        number = phonenumbers.parse(e164)
+        national = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
+        found |= {e164, e164[1:], phonenumbers.national_significant_number(number), phonenumbers.normalize_digits_only(national)}
+    return frozenset(found)
+
+
+def _without_extension(typed: str) -> str:
+    """Return the number alone; a text that is nothing but an extension is one."""
+    number = _EXTENSION.sub("", typed)
+    return number if _DIGIT.search(number) else typed
+
+
+def tidy(phones: "Sequence[Phone]", region: str, known: "Mapping[str, Phone]") -> None:
+    """Put the E.164 form and extension beside each number; a number that the record had already keeps the ones it had."""
+    for phone in phones[:MOST]:
+        before = known.get(phone.number)
+        found = Read(before.e164, before.extension) if before else read(phone.number[:LENGTH], region)
+        phone.e164, phone.extension = found
+        phone.label = phone.label.strip()
+
+
+def has_new(phones: "Sequence[Phone]", before: "Sequence[Phone]") -> bool:
+    """Say whether there is a number that the record did not have before, so that the region is needed to read it."""
+    return not {phone.number for phone in phones} <= {phone.number for phone in before}
+
+
+def check(phones: "Sequence[Phone]") -> Iterator[Violation]:
+    """Yield what is wrong with a record's numbers."""
+    yield from texts.check_count("phones", len(phones), MOST)
+    for index, phone in enumerate(phones[:MOST]):
+        yield from texts.check(f"phones[{index}].number", phone.number.strip(), LENGTH, least=1)
+        yield from texts.check(f"phones[{index}].label", phone.label, LABEL_LENGTH)

@@ -1,0 +1,17 @@
+"""Why crm refuses a call: kith.crm.v1.ErrorReason."""
+
+from chassis.errors import ErrorReason
+
+
+class Reason(ErrorReason):
+    """Reasons that crm adds to the platform's own."""
+
+    COMPANY_UNKNOWN = "COMPANY_UNKNOWN"
+    RECORD_DELETED = "RECORD_DELETED"
+    RECORD_NOT_DELETED = "RECORD_NOT_DELETED"
+    OWNER_UNKNOWN = "OWNER_UNKNOWN"
+
+    @property
+    def domain(self) -> str:
+        """Return the domain in which these reasons are unique."""
+        return "crm.kith.dev"

@@ -1,0 +1,1 @@
+"""Records: what contacts, companies and the nouns to come do alike. Knows none of them."""

@@ -1,0 +1,7 @@
+"""The collection in which crm's tables are declared, each in the store of its noun."""
+
+from typing import Final
+
+from sqlalchemy import MetaData
+
+METADATA: Final = MetaData()

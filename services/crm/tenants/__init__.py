@@ -1,0 +1,1 @@
+"""Tenants: what crm needs to know of an organisation, kept by events of identity."""
