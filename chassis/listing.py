@@ -36,7 +36,7 @@ class Ask:
     @classmethod
     def of(cls, request: Message) -> Self:
         """Take over the fields that the request has under these names."""
-        names = request.DESCRIPTOR.fields_by_name.keys() & {field.name for field in fields(cls)}
+        names = {field.name for field in fields(cls)}.intersection(request.DESCRIPTOR.fields_by_name.keys())
         return cls(**{name: getattr(request, name) for name in names})
 
 
