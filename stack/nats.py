@@ -1,17 +1,14 @@
-"""The embedded NATS server with JetStream: its configuration, one user per service, and the streams."""
+"""The embedded NATS server with JetStream: its configuration, and one user per service."""
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import NotFoundError
 
 from chassis import names
 from kith.identity.v1 import events_pb2
@@ -22,11 +19,6 @@ from stack.settings import Settings
 from stack.topology import EDGE, NATS, OPERATOR, ROOT, SERVICES, Service
 
 PREFIX: Final = "kith"
-DAY: Final = 24 * 3600
-STREAM_AGE: Final = 30 * DAY
-"""Consumers that were away for longer rebuild from the outbox."""
-DUPLICATE_WINDOW: Final = 600
-"""Seconds in which a message id is accepted once: longer than the relay's longest pause."""
 
 
 def permissions(service: Service) -> dict[str, dict[str, list[str]]]:
@@ -35,7 +27,7 @@ def permissions(service: Service) -> dict[str, dict[str, list[str]]]:
     consumed = [subject for source in service.consumes for subject in _durable(names.stream(source), service.name)]
     ended = f"{session_ended()}.>"
     return {
-        "publish": {"allow": ["$JS.API.INFO", *own, *consumed, f"$JS.API.CONSUMER.CREATE.{names.stream('identity')}.*.{ended}"]},
+        "publish": {"allow": ["$JS.API.INFO", *own, *consumed, f"$JS.API.CONSUMER.CREATE.{names.stream('identity')}.*.{PREFIX}.{ended}"]},
         "subscribe": {"allow": [f"{names.inbox(service.name)}.>", f"{PREFIX}.{ended}"]},
     }
 
@@ -127,25 +119,3 @@ async def connect(url: str, user: str = OPERATOR) -> Client:
 
 async def _silent(_: Exception) -> None:
     """Say nothing: whoever connects hears of a failure by its exception."""
-
-
-async def create_streams(url: str, services: Iterable[str]) -> None:
-    """Make the stream of each service, or bring it to what is said here."""
-    async with await connect(url) as connection:
-        streams = connection.jetstream()
-        for service in services:
-            config = StreamConfig(
-                name=names.stream(service),
-                subjects=[names.subjects(service)],
-                retention=RetentionPolicy.LIMITS,
-                discard=DiscardPolicy.OLD,
-                storage=StorageType.FILE,
-                max_age=STREAM_AGE,
-                duplicate_window=DUPLICATE_WINDOW,
-                num_replicas=1,
-                allow_direct=True,
-            )
-            with suppress(NotFoundError):
-                await streams.update_stream(config)
-                continue
-            await streams.add_stream(config)

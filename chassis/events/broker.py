@@ -75,7 +75,7 @@ class Broker:
 
 
 async def _error(error: Exception) -> None:
-    log.warning("nats_error", error_type=type(error).__name__)
+    log.warning("nats_error", error_type=type(error).__name__, detail=str(error))  # the server's words: subjects, no payload
 
 
 async def _disconnected() -> None:
