@@ -20,10 +20,10 @@ attempts: Final = global_table(
     PrimaryKeyConstraint("key"),
     Index("attempts_last_time", "last_time"),
 )
-_KEYS: Final = func.unnest(bindparam("keys", type_=ARRAY(Text))).table_valued("key")
+_KEY: Final = func.unnest(bindparam("keys", type_=ARRAY(Text))).column_valued("wanted")
 _ROWS: Final = upsert(attempts).from_select(
     ["key", "failures", "last_time"],
-    select(_KEYS.c.key, literal(0, BigInteger), bindparam("now", type_=DateTime(timezone=True))).order_by(_KEYS.c.key),
+    select(_KEY, literal(0, BigInteger), bindparam("now", type_=DateTime(timezone=True))).order_by(_KEY),
 )
 # An update that changes nothing locks the row and returns it, whether it was there or not.
 _LOCK: Final = Query(_ROWS.on_conflict_do_update(index_elements=["key"], set_={"failures": attempts.c.failures}).returning(*attempts.c))

@@ -25,7 +25,7 @@ from services.identity.users.store import Credential
 log = structlog.get_logger()
 
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""Id that is looked up where there is no user, so that an unknown email costs the same statements."""
+"""Stands for the user and the organisation of an unknown email, so that it costs the same statements."""
 
 
 class Known(NamedTuple):
@@ -86,9 +86,12 @@ class SignIn:
 
 
 async def _leave_trail(known: Known) -> None:
-    """Write a failed attempt down where its owner will look for it: an account's in its audit trail, any other in the log."""
-    if known.credential is None or not known.tenants:
-        log.warning("sign_in_failed", reason="unknown_account")
-        return
-    async with unit_of_work(known.tenants[0]) as work:
-        work.note(known.credential.user_id, outcome="wrong_password")
+    """Write a failed attempt into the trail of the account's organisation; an unknown account's into the trail of nobody's.
+
+    Both are the same work, so that neither answer comes sooner.
+    """
+    tenant_id = known.tenants[0] if known.tenants else NOBODY
+    user_id = known.credential.user_id if known.credential else NOBODY
+    async with unit_of_work(tenant_id) as work:
+        work.note(user_id, outcome="refused")
+    log.warning("sign_in_failed", known=user_id != NOBODY)

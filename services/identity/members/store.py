@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Column, Index, Text, Uuid, bindparam, column, func, select
+from sqlalchemy import CheckConstraint, Column, Index, Text, Uuid, bindparam, func, select
 
 from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.listing import Ask, Listing
@@ -29,9 +29,7 @@ _INSERT: Final = Query(
 )
 _GET: Final = Query(select(*_COLUMNS).where(memberships.c.id == bindparam("id")))
 # Row-level security hides in which organisations somebody is; this function looks behind it and returns their ids alone.
-_TENANTS: Final = Query(
-    select(column("tenant_id")).select_from(func.tenants_of_user(bindparam("user_id", type_=Uuid(as_uuid=False))).alias("tenant_id"))
-)
+_TENANTS: Final = Query(select(func.tenants_of_user(bindparam("user_id", type_=Uuid(as_uuid=False))).column_valued("tenant_id")))
 
 
 async def insert(work: UnitOfWork, user_id: str, role: Role.ValueType, *, name_key: str) -> Member:

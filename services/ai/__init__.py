@@ -1,0 +1,1 @@
+"""AI: what models are asked, and what it costs."""

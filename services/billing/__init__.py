@@ -1,0 +1,1 @@
+"""Billing: what organisations owe and what they paid."""

@@ -1,0 +1,1 @@
+"""Calendar: when people are free, and what they booked."""

@@ -1,0 +1,38 @@
+"""Identity as a process: `python -m services.identity.main`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chassis.app import App, Platform, Rooms
+from chassis.vault import LocalMasterKey, Vault
+from services.identity.attempts.actions import Attempts
+from services.identity.auth.api import AuthService
+from services.identity.auth.sign_in import SignIn
+from services.identity.auth.sign_up import SignUp
+from services.identity.keys.keyring import Keyring
+from services.identity.me.api import MeService
+from services.identity.members.api import MemberService
+from services.identity.sessions.actions import Sessions
+from services.identity.settings import IdentitySettings
+from services.identity.tenants.api import TenantService
+from services.identity.users.hashing import Hasher
+
+
+@asynccontextmanager
+async def rooms(platform: Platform[IdentitySettings]) -> AsyncIterator[Rooms]:
+    """Build identity's rooms on its master key."""
+    settings = platform.settings
+    keyring = Keyring(Vault(LocalMasterKey.read(settings.master_key_file)))
+    hasher = Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)
+    attempts = Attempts(free_per_address=settings.free_attempts_per_address)
+    sessions = Sessions(issuer=settings.public_url, attempts=attempts)
+    sign_up = SignUp(hasher, keyring, sessions)
+    sign_in = SignIn(hasher, keyring, sessions, attempts)
+    yield Rooms(
+        servicers=[AuthService(sign_up, sign_in, sessions, keyring), MeService(), MemberService(hasher), TenantService()],
+    )
+    hasher.close()
+
+
+if __name__ == "__main__":
+    App("identity", rooms, IdentitySettings).run()
