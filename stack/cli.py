@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stack import doctor as doctors
-from stack import leftovers, nats, table
+from stack import leftovers, table
 from stack.demo.account import Demo
 from stack.launch import Platform, backing, running
 from stack.layout import InUseError, Layout
@@ -21,7 +21,6 @@ from stack.lifetime import until_asked
 from stack.processes.supervisor import StartError
 from stack.settings import Settings, SettingsError
 from stack.state import State
-from stack.topology import OPERATOR, SERVICES
 from stack.wiring import Wiring
 
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run and look after Kith.")
@@ -116,10 +115,9 @@ def migrate(*, data: Data = None) -> None:
 
 
 async def _migrate_running(wiring: Wiring) -> None:
-    from stack import databases  # noqa: PLC0415 - its imports cost a second that the other commands need not pay
+    from stack.prepare import prepare  # noqa: PLC0415 - its imports cost a second that the other commands need not pay
 
-    await databases.prepare(wiring.admin_dsn(), wiring.secrets.passwords)
-    await nats.create_streams(wiring.nats_url(OPERATOR), (service.name for service in SERVICES))
+    await prepare(wiring)
 
 
 async def _migrate_stopped(settings: Settings) -> None:

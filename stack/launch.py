@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from stack import leftovers, nats, ports, prepared
+from stack import leftovers, ports, prepared
 from stack.layout import Layout
 from stack.processes.probes import http_ready
 from stack.processes.supervisor import Child, Command
 from stack.settings import Settings
 from stack.state import ProcessId, State
-from stack.topology import EDGE, NATS, OPERATOR, POSTGRES, ROOT, SERVICES, Service, admin
+from stack.topology import EDGE, NATS, POSTGRES, ROOT, SERVICES, Service, admin
 from stack.wiring import Wiring, provide_secrets
 
 Tell = Callable[[str], None]
@@ -48,8 +48,7 @@ class Platform:
         if not self._settings.nats_url:
             embedded.append(self._start(self.wiring.broker.command()))
         await _together(embedded)
-        await self._prepare_databases()
-        await nats.create_streams(self.wiring.nats_url(OPERATOR), (service.name for service in SERVICES))
+        await self._prepare()
 
     async def start_services(self) -> None:
         """Start the services and the edge, all at once. Raises StartError."""
@@ -68,13 +67,14 @@ class Platform:
         await self.wiring.cluster.create()
         await self._start(self.wiring.cluster.command())
 
-    async def _prepare_databases(self) -> None:
-        if not self._settings.database_url and prepared.is_current(self.layout.prepared):
+    async def _prepare(self) -> None:
+        is_embedded = not (self._settings.database_url or self._settings.nats_url)
+        if is_embedded and prepared.is_current(self.layout):
             return
-        from stack import databases  # noqa: PLC0415 - its imports cost a second that most starts need not pay
+        from stack.prepare import prepare  # noqa: PLC0415 - its imports cost a second that most starts need not pay
 
-        await databases.prepare(self.wiring.admin_dsn(), self.wiring.secrets.passwords)
-        prepared.remember(self.layout.prepared)
+        await prepare(self.wiring)
+        prepared.remember(self.layout)
 
     def _command(self, service: Service) -> Command:
         admin_address = self.wiring.address(admin(service.name))

@@ -23,6 +23,7 @@ class Layout:
         self.cluster = data / "postgres"
         self.socket = data / "socket"
         self.nats = data / "nats"
+        self.streams = self.nats / "jetstream"
         self.logs = data / "logs"
         self.state = data / "state.json"
         self.prepared = data / "prepared"

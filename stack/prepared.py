@@ -1,21 +1,22 @@
-"""Remembers for which release the embedded databases were prepared, so that a start without news skips it."""
+"""Remembers for which release the embedded databases and streams were prepared, so that a start without news skips it."""
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from stack.layout import write_private
+from stack.layout import Layout, write_private
 from stack.topology import ROOT, SERVICES
 
 
-def is_current(mark: Path) -> bool:
-    """Say whether the databases are as this release wants them."""
-    return mark.exists() and mark.read_text() == _fingerprint()
+def is_current(layout: Layout) -> bool:
+    """Say whether the embedded databases and streams are as this release wants them."""
+    mark = layout.prepared
+    return layout.streams.exists() and mark.exists() and mark.read_text() == _fingerprint()
 
 
-def remember(mark: Path) -> None:
+def remember(layout: Layout) -> None:
     """Write down that they are."""
-    write_private(mark, _fingerprint())
+    write_private(layout.prepared, _fingerprint())
 
 
 def migrations(service: str) -> Path:
@@ -24,7 +25,7 @@ def migrations(service: str) -> Path:
 
 
 def _fingerprint() -> str:
-    """Return a digest of everything that decides what the databases look like."""
+    """Return a digest of everything that decides what databases and streams look like."""
     digest = hashlib.sha256()
     for path in _sources():
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
@@ -33,6 +34,7 @@ def _fingerprint() -> str:
 
 def _sources() -> Iterator[Path]:
     yield ROOT / "chassis" / "names.py"
+    yield ROOT / "chassis" / "events" / "streams.py"
     yield from sorted((ROOT / "chassis" / "database").rglob("*.py"))
     for service in SERVICES:
         yield from sorted(migrations(service.name).rglob("*.py"))

@@ -1,4 +1,4 @@
-"""Makes databases, roles and tables. Imported only when there is something to do: SQLAlchemy costs a second of every start."""
+"""Makes databases, roles, tables and streams. Imported only when there is something to do: SQLAlchemy costs a second of a start."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,14 +8,20 @@ from psycopg.conninfo import make_conninfo
 from chassis import names
 from chassis.database.migrate import has_versions, upgrade
 from chassis.database.roles import bootstrap
+from chassis.events.streams import ensure_streams
+from stack.nats import connect
 from stack.prepared import migrations
-from stack.topology import SERVICES
+from stack.topology import OPERATOR, SERVICES
+from stack.wiring import Wiring
 
 
-async def prepare(admin_dsn: str, passwords: Mapping[str, str]) -> None:
-    """Bring every service's database to what this release says."""
+async def prepare(wiring: Wiring) -> None:
+    """Bring every service's database and stream to what this release says."""
+    admin_dsn, passwords = wiring.admin_dsn(), wiring.secrets.passwords
     await asyncio.gather(*(bootstrap(admin_dsn, service.name, passwords) for service in SERVICES))
     await asyncio.to_thread(_migrate, admin_dsn, passwords)
+    async with await connect(wiring.nats_url(OPERATOR)) as connection:
+        await ensure_streams(connection.jetstream(), [service.name for service in SERVICES])
 
 
 def _migrate(admin_dsn: str, passwords: Mapping[str, str]) -> None:
