@@ -54,7 +54,7 @@ def indices(table: str, orders: Iterable[str], words: Iterable[str], references:
 def unnested(table: Table, columns: Sequence[str]) -> TableValuedAlias:
     """Return rows that are given as one array for each column, named like the column."""
     arrays = (bindparam(name, type_=ARRAY(table.c[name].type)) for name in columns)
-    return func.unnest(*arrays).table_valued(*columns, name="given")
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
 
 
 def arrays(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> dict[str, list[Any]]:
