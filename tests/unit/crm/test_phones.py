@@ -1,0 +1,92 @@
+"""Phone numbers as people type them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.crm.parts import phones
+
+
+@pytest.mark.parametrize(
+    ("typed", "region", "e164", "extension"),
+    [
+        ("+1 555-123-4567", "US", "+15551234567", ""),
+        ("+1 555-123-4567", "DE", "+15551234567", ""),
+        ("(555) 123-4567", "US", "+15551234567", ""),
+        ("555.123.4567 x12", "US", "+15551234567", "12"),
+        ("tel:+1-555-123-4567;ext=12", "US", "+15551234567", "12"),
+        ("'+1 555 123 4567", "US", "+15551234567", ""),
+        ("=+15551234567", "US", "+15551234567", ""),
+        ('="+15551234567"', "US", "+15551234567", ""),
+        ("020 7946 0958", "GB", "+442079460958", ""),
+        ("+44 (0)20 7946 0958", "US", "+442079460958", ""),
+        ("0044 20 7946 0958", "DE", "+442079460958", ""),
+        ("0044 20 7946 0958", "US", "+442079460958", ""),
+        ("011 44 20 7946 0958", "US", "+442079460958", ""),
+        ("+39 06 1234567", "US", "+39061234567", ""),
+        ("1-800-FLOWERS", "US", "+18003569377", ""),
+        ("٠٢٠٧٩٤٦٠٩٥٨", "GB", "+442079460958", ""),
+        ("＋1 555 123 4567", "US", "+15551234567", ""),  # noqa: RUF001 - a full-width plus is what is typed
+    ],
+)
+def test_a_number_is_read_in_the_region_of_its_tenant(typed: str, region: str, e164: str, extension: str) -> None:
+    assert phones.read(typed, region) == (e164, extension)
+
+
+@pytest.mark.parametrize("typed", ["123-4567", "911", "call me", "n/a", "+", "555 123 4567 ask for Ann", "1" * 40, "+999 1"])
+def test_what_nobody_could_dial_has_no_e164_form(typed: str) -> None:
+    assert phones.read(typed, "US") == ("", "")
+
+
+def test_a_national_number_without_a_region_has_no_e164_form() -> None:
+    assert phones.read("(555) 123-4567", "").e164 == ""
+
+
+@pytest.mark.parametrize(
+    ("searched", "kept", "region"),
+    [
+        ("5551234567", "+1 555-123-4567", "US"),
+        ("15551234567", "+1 555-123-4567", "US"),
+        ("+1 (555) 123 4567", "555.123.4567", "US"),
+        ("020 7946 0958", "+44 20 7946 0958", "US"),
+        ("2079460958", "+44 20 7946 0958", "US"),
+        ("0044 20 7946 0958", "020 7946 0958", "GB"),
+        ("011 44 20 7946 0958", "011 44 20 7946 0958", "US"),
+        ("1-800-flowers", "1-800-FLOWERS", "US"),
+        ("18003569377", "1-800-FLOWERS", "US"),
+        ("123-4567", "1234567", "US"),
+        ("555 123 4567", "555 123 4567 ask for Ann", "US"),
+        ("555-123-4567 x12", "555-123-4567 x12", "US"),
+        ("5551234567", "555-123-4567 x12", "US"),
+    ],
+)
+def test_a_number_is_found_by_the_digits_that_people_type(searched: str, kept: str, region: str) -> None:
+    assert phones.key(searched) in phones.keys(kept, phones.read(kept, region).e164)
+
+
+def test_an_international_number_is_not_found_by_another_country_s() -> None:
+    assert phones.key("+44 20 7946 0958") not in phones.keys("+1 442 079 4609", "+14420794609")
+
+
+@pytest.mark.parametrize("typed", ["", "call me", "+", "x"])
+def test_a_search_without_digits_is_none(typed: str) -> None:
+    with pytest.raises(ValueError):
+        phones.key(typed)
+
+
+@given(st.text(max_size=100), st.sampled_from(["", "US", "GB", "DE", "IT", "JP"]))
+def test_any_text_is_read_and_found_by_itself(typed: str, region: str) -> None:
+    number = phones.read(typed, region)
+    assert number.e164 == "" or (number.e164[0] == "+" and number.e164[1:].isdigit())
+    found = phones.keys(typed, number.e164)
+    try:
+        assert phones.key(typed) in found
+    except ValueError:
+        assert not {key for key in found if key not in {number.e164, number.e164[1:]}} or number.e164
+
+
+@given(st.text(max_size=100), st.sampled_from(["US", "GB", "IT"]))
+def test_an_e164_form_reads_as_itself_everywhere(typed: str, region: str) -> None:
+    e164 = phones.read(typed, region).e164
+    if e164:
+        assert phones.read(e164, "FR").e164 == e164
