@@ -14,6 +14,7 @@ from grpc import aio
 
 from chassis import contract, server
 from chassis.background import task
+from chassis.clients import Clients
 from chassis.contract import ContractError
 from chassis.database import Database
 from chassis.events import Broadcast, Broker, Handler, Relay, consumers
@@ -40,7 +41,7 @@ class Platform(Generic[S]):
 
     settings: S
     database: Database
-    trust: Trust
+    clients: Clients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,8 @@ class App(Generic[S]):
             trust = await self._trust(stack)
             broker = await enter(Broker(settings.nats_url.get_secret_value(), name=self._name))
             await enter(Broadcast(broker, contract.session_ended(), trust.end_session))
-            rooms = await enter(self._build(Platform(settings=settings, database=database, trust=trust)))
+            clients = await enter(Clients(settings.upstreams, trust.signer))
+            rooms = await enter(self._build(Platform(settings=settings, database=database, clients=clients)))
             health = await self._health(stack, {"database": database.ping, "nats": broker.ping})
             await enter(Relay(broker, service=self._name, dsn=system_dsn))
             serving = await enter(self._server(rooms, trust, database))

@@ -9,7 +9,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis.telemetry import metrics
 
-
 OPEN_SECONDS: Final = 10
 QUEUED_PER_CONNECTION: Final = 25  # units of work that may wait for one; more are refused at once
 
