@@ -1,0 +1,91 @@
+"""Calls to the services: what the edge says about a request beside its message, and what became of it."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from grpc import aio
+
+from chassis.errors import Reason
+from chassis.telemetry import metrics, tracing
+from gateway import headers, problems
+from gateway.contract import Method
+from gateway.problems import Problem
+from gateway.requests import Request
+
+ServiceToken = Callable[[str], str]
+"""Gives the edge's own token for a service by its name."""
+
+Metadata = list[tuple[str, str]]
+
+_MAX_USER_AGENT: Final = 256
+_MAX_LANGUAGE: Final = 256
+_REPLAYED: Final = "idempotency-replayed"
+
+
+class Rpc:
+    """One RPC as the edge calls it."""
+
+    def __init__(self, method: Method, stub: Any, *, service_token: ServiceToken) -> None:
+        self.stub = stub
+        self._name = method.path[1:]
+        self._audience = method.upstream
+        self._service_token = service_token
+
+    def metadata(self, request: Request, traceparent: str) -> Metadata:
+        """Return what the service is told: whose call it is, and what the edge itself knows for certain."""
+        given = request.headers
+        found = [
+            ("x-kith-service", self._service_token(self._audience)),
+            ("x-kith-client-ip", request.client),
+            ("x-request-id", request.request_id),
+            ("traceparent", traceparent),
+        ]
+        if b"authorization" in given:
+            found.append(("authorization", _authorization(request)))
+        optional = (
+            ("x-kith-user-agent", headers.plain(given, b"user-agent", _MAX_USER_AGENT)),
+            ("accept-language", headers.plain(given, b"accept-language", _MAX_LANGUAGE)),
+            ("idempotency-key", headers.idempotency_key(given)),
+        )
+        found.extend((name, value) for name, value in optional if value)
+        return found
+
+    async def unary(self, request: Request, message: bytes, *, seconds: float) -> tuple[bytes, bool]:
+        """Return the answer, and whether it is the one that an idempotency key replayed; raise a Problem."""
+        with tracing.call(self._name) as span:
+            metadata = self.metadata(request, span.traceparent)
+            began = time.perf_counter()
+            call = self.stub(message, metadata=metadata, timeout=seconds)
+            return await self.finish(request, call, began)
+
+    async def finish(self, request: Request, call: Any, began: float) -> tuple[bytes, bool]:
+        """Wait for the answer of a call that was sent."""
+        try:
+            answer: bytes = await call
+        except aio.AioRpcError as error:
+            self.observe(error.code().name, began)
+            raise self.problem(request, error) from None
+        self.observe("OK", began)
+        return answer, await self._replayed(request, call)
+
+    def observe(self, code: str, began: float) -> None:
+        """Count a call that ended."""
+        metrics.rpc_client_call(self._name, code).observe(time.perf_counter() - began, tracing.current().exemplar)
+
+    def problem(self, request: Request, error: aio.AioRpcError) -> Problem:
+        """Return what the client is told about a failed call."""
+        return problems.of_call(error, if_match=b"if-match" in request.headers)
+
+    async def _replayed(self, request: Request, call: Any) -> bool:
+        """Say whether the answer is a replay; without a key it cannot be, and the trailers need not be looked at."""
+        if b"idempotency-key" not in request.headers and b"x-idempotency-key" not in request.headers:
+            return False
+        return bool((await call.trailing_metadata()).get(_REPLAYED) == "true")
+
+
+def _authorization(request: Request) -> str:
+    value = headers.plain(request.headers, b"authorization", headers.MAX_VALUE)
+    if not value:
+        raise Problem(401, Reason.TOKEN_INVALID, "The Authorization header cannot be read.")
+    return value

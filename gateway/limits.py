@@ -1,0 +1,116 @@
+"""Rate limits by tier in this process: the generic cell rate algorithm, one number per principal."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel, Field
+
+from chassis.errors import Reason
+from chassis.telemetry import metrics
+from gateway.problems import Header, Problem
+
+Clock = Callable[[], float]
+
+MAX_KEYS: Final = 200_000  # principals that are remembered in one table, about 30 MB; the least recently seen are forgotten first
+
+
+class Rate(BaseModel, frozen=True):
+    """So many calls in so many seconds, of which `burst` may come at once."""
+
+    count: float = Field(gt=0)
+    seconds: float = Field(default=60, gt=0)
+    burst: int = Field(ge=1)
+
+
+class Tier(BaseModel, frozen=True):
+    """The limits of one tier: of each principal, and of its whole tenant."""
+
+    principal: Rate
+    tenant: Rate | None = None
+
+
+STARTING: Final[Mapping[str, Tier]] = {
+    "ANON": Tier(principal=Rate(count=60, burst=20)),
+    "AUTH": Tier(principal=Rate(count=10, seconds=300, burst=10)),
+    "READ": Tier(principal=Rate(count=600, burst=100), tenant=Rate(count=6000, burst=1000)),
+    "WRITE": Tier(principal=Rate(count=120, burst=30), tenant=Rate(count=1200, burst=300)),
+    "HEAVY": Tier(principal=Rate(count=10, burst=4), tenant=Rate(count=60, burst=20)),
+    "AI": Tier(principal=Rate(count=10, burst=4), tenant=Rate(count=60, burst=20)),
+}
+"""Starting values (reference/identity.md 3.9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a bucket says to one call: how many more it has, or how long to wait."""
+
+    allowed: bool
+    remaining: int
+    reset: float
+
+
+class Buckets:
+    """The buckets of one rate by key. A bucket is the time at which it would be full again (TAT), so a full one need not be kept."""
+
+    def __init__(self, rate: Rate, *, clock: Clock, max_keys: int = MAX_KEYS) -> None:
+        self._interval = rate.seconds / rate.count
+        self._tolerance = self._interval * rate.burst
+        self._clock = clock
+        self._max_keys = max_keys
+        self._full_at: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def take(self, key: str) -> Answer:
+        """Count a call, unless the bucket is empty."""
+        now = self._clock()
+        full_at = max(self._full_at.pop(key, now), now)
+        used = full_at - now + self._interval
+        if used > self._tolerance * (1 + 1e-9):
+            self._full_at[key] = full_at
+            return Answer(allowed=False, remaining=0, reset=used - self._tolerance)
+        self._full_at[key] = full_at + self._interval
+        if len(self._full_at) > self._max_keys:
+            del self._full_at[next(iter(self._full_at))]
+        return Answer(allowed=True, remaining=int((self._tolerance - used) / self._interval + 1e-9), reset=used)
+
+
+class TierLimit:
+    """The limit that the calls of one tier share."""
+
+    def __init__(self, name: str, tier: Tier, *, clock: Clock = time.monotonic) -> None:
+        self._tier = name
+        self._name = name.lower()
+        self._principals = Buckets(tier.principal, clock=clock)
+        self._tenants = Buckets(tier.tenant, clock=clock) if tier.tenant else None
+        self._policy = (b"ratelimit-policy", _policy(self._name, tier))
+
+    def take(self, *, principal: str, tenant: str) -> tuple[Header, Header]:
+        """Count a call and return the headers that say what is left (draft-ietf-httpapi-ratelimit-headers); raise a 429 if nothing is."""
+        answer = self._principals.take(principal)
+        name = self._name
+        if answer.allowed and tenant and self._tenants is not None:
+            whole = self._tenants.take(tenant)
+            if not whole.allowed:
+                answer, name = whole, f"{name}-tenant"
+        state = (b"ratelimit", f'"{name}";r={answer.remaining};t={math.ceil(answer.reset)}'.encode())
+        if not answer.allowed:
+            metrics.RATE_LIMITED.labels(self._tier).inc()
+            raise Problem(
+                429,
+                Reason.RATE_LIMITED,
+                "Too many calls; try again later.",
+                metadata={"tier": self._tier},
+                retry_after=max(1, math.ceil(answer.reset)),
+                headers=(self._policy, state),
+            )
+        return self._policy, state
+
+
+def _policy(name: str, tier: Tier) -> bytes:
+    rates = {name: tier.principal} | ({f"{name}-tenant": tier.tenant} if tier.tenant else {})
+    return ", ".join(f'"{key}";q={rate.count:g};w={rate.seconds:g}' for key, rate in rates.items()).encode()

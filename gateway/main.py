@@ -1,0 +1,94 @@
+"""The edge's process: `python -m gateway.main`."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+import uvloop
+
+from chassis import contract as contracts
+from chassis.background import task
+from chassis.settings import load
+from chassis.telemetry.probes import Probes
+from chassis.telemetry.setup import started
+from chassis.tokens.trust import Trust, key_set_service
+from gateway.app import Edge
+from gateway.assembly import Assembly
+from gateway.browser import Browser, origin_of
+from gateway.contract import Contract
+from gateway.health import EdgeHealth
+from gateway.openapi import document
+from gateway.operations import Bounds
+from gateway.pages import pages
+from gateway.principals import TokenPrincipals
+from gateway.server import Server, server
+from gateway.settings import EdgeSettings
+from gateway.upstreams import Upstreams
+
+NAME: Final = "edge"
+
+log = structlog.get_logger()
+
+
+def build(settings: EdgeSettings, contract: Contract, upstreams: Upstreams, trust: Trust) -> tuple[Edge, EdgeHealth]:
+    """Return the application and its health."""
+    health = EdgeHealth(upstreams, contract.methods)
+    browser = Browser(own_origin=origin_of(settings.public_url), cors_origins=settings.cors_origins)
+    assembly = Assembly(contract, upstreams, browser=browser, bounds=Bounds.of(settings), service_token=trust.signer.token)
+    edge = Edge(
+        settings,
+        routes=assembly.routes(),
+        pages=pages(health, document(contract, settings.public_url)),
+        browser=browser,
+        principals=TokenPrincipals(trust.users),
+        health=health,
+    )
+    return edge, health
+
+
+async def run(settings: EdgeSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    async with AsyncExitStack() as stack:
+        contract = Contract(contracts.image())
+        upstreams = Upstreams(settings.upstreams, contract.methods)
+        stack.push_async_callback(upstreams.close)
+        trust = Trust.of(NAME, settings, upstreams.channel(key_set_service()))
+        edge, health = build(settings, contract, upstreams, trust)
+        probes = Probes(health, host=settings.host, port=settings.admin_port)
+        probes.start()
+        stack.push_async_callback(asyncio.to_thread, probes.stop)
+        await stack.enter_async_context(task(trust.keys.keep_fresh(), name="keys"))
+        await stack.enter_async_context(task(health.watch(), name="health"))
+        await _serve(server(edge, settings), health, settings.drain_seconds)
+
+
+async def _serve(http: Server, health: EdgeHealth, drain_seconds: float) -> None:
+    """Serve; on a signal say not ready, give load balancers time to see it, then close the port and end what is in flight."""
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    serving = asyncio.create_task(http.serve())
+    health.started = True
+    stopping = asyncio.create_task(ending.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    health.draining = True
+    if not serving.done():
+        log.info("draining")
+        await asyncio.sleep(drain_seconds)
+        http.should_exit = True
+    await serving
+
+
+def main() -> None:
+    """Read the settings and run."""
+    settings = load(EdgeSettings)
+    with started(NAME, settings):
+        uvloop.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()

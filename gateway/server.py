@@ -1,0 +1,134 @@
+"""The HTTP server: uvicorn's, with limits on what comes before a request is one, and a calm end."""
+
+import asyncio
+import contextlib
+from collections.abc import Generator
+from typing import Final
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from chassis.errors import Reason
+from gateway import headers, problems
+from gateway.app import Edge
+from gateway.problems import Problem
+from gateway.settings import EdgeSettings
+
+HEAD_SECONDS: Final = 10.0  # that the head of a request may take to arrive
+KEEP_ALIVE_SECONDS: Final = 75
+LINGER_SECONDS: Final = 1.0  # that an idle connection is kept while draining: its client may just be sending
+_HARD_FACTOR: Final = 2  # the application refuses with a better answer what is only a little too much
+
+
+class Connection(HttpToolsProtocol):
+    """One connection, whose head is bounded in bytes and time; uvicorn itself bounds neither."""
+
+    base: str
+    max_head: int
+
+    _size = 0
+    _draining = False
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request, but not for ever."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._got_head()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Begin to count and to wait anew."""
+        super().on_message_begin()
+        self._size = 0
+        self._expect_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the URL."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start the request; while draining it is the connection's last."""
+        self._got_head()
+        super().on_headers_complete()
+        if self._draining:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Drain: a request in flight is answered, and so is one that is just coming on an idle connection."""
+        self._draining = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LINGER_SECONDS, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP with a problem document, as everything else."""
+        problem = Problem(400, Reason.BODY_INVALID, "This is no HTTP/1.1 request.")
+        if self._size > self.max_head:
+            problem = Problem(431, Reason.HEADERS_TOO_LARGE, "The head of the request is too long.")
+        body = problems.document(problem, base=self.base, request_id=headers.request_id({}), trace_id="")
+        head = b"HTTP/1.1 %d \r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(head % (problem.status, problems.MEDIA_TYPE, len(body)) + body)
+        self.transport.close()
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > self.max_head:
+            raise httptools.HttpParserCallbackError
+
+    def _expect_head(self) -> None:
+        self._got_head()
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._close_if_idle)
+
+    def _got_head(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """A server whose end is decided by the process, not by its own signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals alone."""
+        yield
+
+
+def server(edge: Edge, settings: EdgeSettings) -> Server:
+    """Return the server of an edge."""
+    kind = type(
+        "EdgeConnection", (Connection,), {"base": settings.public_url.rstrip("/"), "max_head": settings.header_bytes * _HARD_FACTOR}
+    )
+    config = uvicorn.Config(
+        edge,
+        host=settings.host,
+        port=settings.port,
+        http=kind,
+        loop="none",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+    )
+    return Server(config)

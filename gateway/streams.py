@@ -1,0 +1,74 @@
+"""Streams: a server-streamed answer as server-sent events, as JSON lines, or as the bytes of an HttpBody."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from grpc import aio
+
+from chassis.telemetry import tracing
+from gateway import media
+from gateway.operations import Common
+from gateway.replies import Stream
+from gateway.requests import Request
+
+HEARTBEAT: Final = 15.0  # seconds of silence after which a comment keeps proxies from closing the connection
+
+
+class Streaming(Common):
+    """One message in, a stream of messages out."""
+
+    async def answer(self, request: Request, segments: list[str]) -> Stream:
+        """Call the RPC and return its stream. What fails before the first message is a plain problem."""
+        message = await self._message(request, segments, to_page=False)
+        with tracing.call(self.method.path[1:]) as span:
+            call = self._rpc.stub(message, metadata=self._rpc.metadata(request, span.traceparent), timeout=self.method.policy.deadline)
+            began = time.perf_counter()
+            try:
+                first = await call.read()
+            except aio.AioRpcError as error:
+                self._rpc.observe(error.code().name, began)
+                raise self._rpc.problem(request, error) from None
+        if self._replies.raw:
+            return self._raw(call, first)
+        if media.wants_lines(request.headers):
+            return Stream(self._lines(request, call, first), [(b"content-type", media.LINES)])
+        return Stream(self._events(request, call, first), [(b"content-type", media.EVENTS), (b"x-accel-buffering", b"no")])
+
+    def _raw(self, call: Any, first: Any) -> Stream:
+        kind = "" if first is aio.EOF else self._replies.http_body(first).content_type
+        return Stream(self._bytes(call, first), [(b"content-type", media.of_raw(kind))])
+
+    async def _bytes(self, call: Any, first: Any) -> AsyncGenerator[bytes, None]:
+        """Yield the content. A late error breaks the transfer off, so that nobody takes a part for the whole."""
+        async for answer in _messages(call, first, pause=None):
+            yield self._replies.http_body(answer).data
+
+    async def _lines(self, request: Request, call: Any, first: Any) -> AsyncGenerator[bytes, None]:
+        try:
+            async for answer in _messages(call, first, pause=None):
+                yield self._replies.json(answer) + b"\n"
+        except aio.AioRpcError as error:
+            yield b'{"error":' + request.document(self._rpc.problem(request, error)) + b"}\n"
+
+    async def _events(self, request: Request, call: Any, first: Any) -> AsyncGenerator[bytes, None]:
+        try:
+            async for answer in _messages(call, first, pause=HEARTBEAT):
+                yield b": \n\n" if answer is None else b"data: " + self._replies.json(answer) + b"\n\n"
+        except aio.AioRpcError as error:
+            yield b"event: error\ndata: " + request.document(self._rpc.problem(request, error)) + b"\n\n"
+
+
+async def _messages(call: Any, first: Any, *, pause: float | None) -> AsyncGenerator[Any, None]:
+    """Yield the messages, and None after each pause; the call is cancelled when nobody reads on."""
+    try:
+        answer = first
+        while answer is not aio.EOF:
+            yield answer
+            reading = asyncio.ensure_future(call.read())
+            while not (await asyncio.wait({reading}, timeout=pause))[0]:
+                yield None
+            answer = reading.result()
+    finally:
+        call.cancel()

@@ -1,0 +1,94 @@
+"""Channels to the services: one for each, found by the package of the contract."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+from grpc import aio
+from grpc_health.v1 import health_pb2
+
+from gateway.contract import Method
+
+MESSAGE_BYTES: Final = 16 * 1024 * 1024
+_READS: Final = frozenset({"GET", "HEAD"})
+_HEALTH: Final = "/grpc.health.v1.Health/Check"
+
+# A read is tried again when the service was not there; a write only by its client, who knows whether it had a key.
+_RETRY: Final = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.05s",
+    "maxBackoff": "0.5s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.enable_retries", 1),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+class MissingUpstreamError(ValueError):
+    """KITH_UPSTREAMS names no address for a service of the contract."""
+
+
+class Upstreams:
+    """The channels of one edge; messages are passed as bytes."""
+
+    def __init__(self, targets: Mapping[str, str], methods: Iterable[Method]) -> None:
+        wanted: dict[str, list[Method]] = {}
+        for method in methods:
+            wanted.setdefault(method.upstream, []).append(method)
+        missing = sorted(wanted.keys() - targets.keys())
+        if missing:
+            raise MissingUpstreamError(f"KITH_UPSTREAMS names no address of {', '.join(missing)}")
+        self._channels = {name: aio.insecure_channel(targets[name], options=_options(group)) for name, group in wanted.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the services that the contract needs."""
+        return tuple(self._channels)
+
+    def channel(self, name: str) -> aio.Channel:
+        """Return the channel to a service."""
+        return self._channels[name]
+
+    def call(self, method: Method) -> Any:
+        """Return what calls the RPC: it takes bytes, or an iterator of them, and answers with bytes."""
+        channel = self._channels[method.upstream]
+        kinds: dict[tuple[bool, bool], Any] = {
+            (False, False): channel.unary_unary,
+            (False, True): channel.unary_stream,
+            (True, False): channel.stream_unary,
+        }
+        return kinds[method.client_streaming, method.server_streaming](method.path)
+
+    async def check(self, name: str) -> None:
+        """Ask a service for its health; raise ConnectionError if it does not serve."""
+        ask = self._channels[name].unary_unary(
+            _HEALTH,
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        answer = await ask(health_pb2.HealthCheckRequest(), timeout=1)
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise ConnectionError(name)
+
+    async def close(self) -> None:
+        """Close every channel."""
+        for channel in self._channels.values():
+            await channel.close()
+
+
+def _options(methods: Iterable[Method]) -> list[tuple[str, Any]]:
+    reads = [method for method in methods if all(binding.http_method in _READS for binding in method.bindings)]
+    names = [{"service": method.service, "method": method.name} for method in reads]
+    config = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": names, "retryPolicy": _RETRY}] if names else [],
+    }
+    return [*_OPTIONS, ("grpc.service_config", orjson.dumps(config).decode())]
