@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import uvloop
 from google.protobuf.message import Message
 from grpc import aio
 
-from chassis import contract, server
+from chassis import contract, pages, server
 from chassis.background import task
 from chassis.clients import Clients
 from chassis.contract import ContractError
@@ -83,6 +84,7 @@ class App(Generic[S]):
         """Come up from the bottom, wait, and let the stack go down: events and jobs first, then calls, then what they stand on."""
         ended = _ended()
         settings = self._settings
+        pages.use_key(b64decode(settings.page_key_file.read_bytes()))
         system_dsn = settings.system_dsn.get_secret_value()
         async with AsyncExitStack() as stack:
             enter = stack.enter_async_context

@@ -1,0 +1,30 @@
+"""The crm service as a process: `python -m services.crm.main`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chassis.app import App, Platform, Rooms
+from chassis.settings import ServiceSettings
+from kith.identity.v1.tenants_pb2_grpc import TenantServiceStub
+from services.crm.companies.actions import Companies
+from services.crm.companies.api import CompanyService
+from services.crm.contacts.actions import Contacts
+from services.crm.contacts.api import ContactService
+from services.crm.members import events as members
+from services.crm.tenants import events as tenants
+from services.crm.tenants.actions import Regions
+
+
+@asynccontextmanager
+async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
+    """Build crm's rooms; identity is asked only for tenants whose events have not come yet."""
+    regions = Regions(TenantServiceStub(platform.clients.channel()).GetTenant)
+    contacts, companies = Contacts(regions), Companies(regions)
+    yield Rooms(
+        servicers=[ContactService(contacts), CompanyService(companies)],
+        handlers=[tenants.HANDLERS, members.HANDLERS],
+    )
+
+
+if __name__ == "__main__":
+    App("crm", rooms, ServiceSettings).run()
