@@ -1,0 +1,77 @@
+"""The services that this process calls: one channel each, shared by all stubs."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final, Self, cast
+
+from grpc import aio
+
+from chassis import contract
+from chassis.clients.calls import Call, Upstream
+from chassis.contract import ContractError, Method
+from chassis.tokens.service import ServiceSigner
+
+_SERVICE_CONFIG: Final = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+OPTIONS: Final = (
+    ("grpc.service_config", _SERVICE_CONFIG),
+    ("grpc.enable_retries", 0),  # ours keep to a budget
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+)
+
+
+class Clients:
+    """Channels to the other services inside its block. `upstreams` are their addresses by name: {"identity": "127.0.0.1:7101"}."""
+
+    def __init__(self, upstreams: Mapping[str, str], signer: ServiceSigner) -> None:
+        self._addresses = upstreams
+        self._signer = signer
+        self._upstreams: dict[str, Upstream] = {}
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for name, address in self._addresses.items():
+            channel = await self._open.enter_async_context(aio.insecure_channel(address, options=OPTIONS))
+            self._upstreams[name] = Upstream(name, channel)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    def channel(self, tenant_id: str | None = None) -> aio.Channel:
+        """Return what a generated stub is made on: `TenantServiceStub(clients.channel())`.
+
+        The stub's calls go to the service whose contract they are of, in the name of the tenant of the call in hand or of
+        the one given. They raise Refusals. Streams are not among them yet.
+        """
+        return cast("aio.Channel", _Channel(self._call, tenant_id))
+
+    def _call(self, path: str, codec: Mapping[str, Any], tenant_id: str | None) -> Call:
+        method = _method(path)
+        name = method.package.split(".")[1]
+        upstream = self._upstreams.get(name)
+        if upstream is None:
+            raise ContractError(f"{path}: this process has no address of {name}")
+        return Call(method, upstream, upstream.channel.unary_unary(path, **codec), self._signer, tenant_id)
+
+
+class _Channel:
+    """The part of a gRPC channel that generated stubs use."""
+
+    def __init__(self, call: Callable[[str, Mapping[str, Any], str | None], Call], tenant_id: str | None) -> None:
+        self._call = call
+        self._tenant_id = tenant_id
+
+    def unary_unary(self, path: str, **codec: Any) -> Call:
+        """Return the callable of one method."""
+        return self._call(path, codec, self._tenant_id)
+
+
+def _method(path: str) -> Method:
+    service = path[1:].partition("/")[0]
+    return next(method for method in contract.methods(service) if method.path == path)
