@@ -54,7 +54,7 @@ class IdempotencyKey:
 class Request:
     """What is known about the call in hand; filled by the interceptors in their order.
 
-    `origin` names what runs where no RPC does: an event's consumer or a job.
+    `origin` names what runs where no RPC does: an event's consumer or a job. `deadline` is on the event loop's clock.
     """
 
     request_id: str
@@ -68,6 +68,7 @@ class Request:
     resource_id: str = ""
     origin: str = ""
     auth_time: int = 0
+    deadline: float | None = None
 
     @property
     def operation(self) -> str:

@@ -19,8 +19,9 @@ class Deadline:
         """Return the answer of the rest, or refuse with DEADLINE_EXCEEDED when the time is over."""
         limit = call.method.deadline or self._default
         left = call.context.time_remaining()
+        call.request.deadline = asyncio.get_running_loop().time() + (limit if left is None else min(limit, left))
         try:
-            async with asyncio.timeout(limit if left is None else min(limit, left)):
+            async with asyncio.timeout_at(call.request.deadline):
                 return await proceed(call)
         except TimeoutError:
             raise DeadlineExceeded(Reason.DEADLINE_EXCEEDED, "the call took longer than it may") from None
