@@ -41,13 +41,7 @@ class Sessions:
         await store.insert(
             work, live, token, key_id=keys.refresh_kid, expire_time=expire_time, network=attempts.network(work.request.client_ip)
         )
-        work.request.caller = Caller(
-            kind=CallerKind.USER,
-            tenant_id=work.tenant_id,
-            user_id=member.id,
-            session_id=live.id,
-            permissions=permissions.of(roles.PERMISSIONS[member.role]),
-        )
+        _speak_for(work, live, permissions.of(roles.PERMISSIONS[member.role]))
         return await self._session(work, keys, member, live, token)
 
     async def renew(self, work: UnitOfWork, keys: Keys, shown: RefreshToken) -> Session | None:
@@ -70,6 +64,7 @@ class Sessions:
         """End the session of a token that is or was ours."""
         locked = await store.lock(work, shown)
         if locked is not None and _decide(keys, locked, shown).verdict in OURS:
+            _speak_for(work, locked.live, permissions.NONE)
             await _end(work, locked, SessionEnded.CAUSE_SIGN_OUT)
 
     async def _turn_away(self, work: UnitOfWork, locked: Locked, decision: Decision) -> None:
@@ -96,6 +91,11 @@ class Sessions:
             refresh_expire_time=Timestamp(seconds=int(live.idle_expire_time.timestamp())),
             me=await describe(work, member),
         )
+
+
+def _speak_for(work: UnitOfWork, live: Live, held: int) -> None:
+    """Make the session's person the one who calls: what they showed says who they are."""
+    work.request.caller = Caller(kind=CallerKind.USER, tenant_id=work.tenant_id, user_id=live.user_id, session_id=live.id, permissions=held)
 
 
 def _decide(keys: Keys, locked: Locked, shown: RefreshToken) -> Decision:

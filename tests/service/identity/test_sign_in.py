@@ -1,0 +1,104 @@
+"""ID-3: the answer and its work are the same for a wrong password and an unknown email, and guessing gets slow."""
+
+import asyncio
+import secrets
+
+import pytest
+from argon2 import PasswordHasher
+from google.protobuf.empty_pb2 import Empty
+
+from chassis.errors import Code
+from kith.identity.v1.auth_pb2 import SignInRequest
+from services.identity.attempts.rules import ACCOUNT
+from tests.service.identity.people import bearer, refused
+
+
+@pytest.fixture
+def sign_in(auth):
+    def call(email, password, metadata=None):
+        return auth.SignIn(SignInRequest(email=email, password=password), metadata=metadata, timeout=30)
+
+    return call
+
+
+async def test_signing_in_opens_a_session_of_its_own(owner, sign_in, me):
+    first, second = await sign_in(owner.email, owner.password), await sign_in(f" {owner.email.upper()} ", owner.password)
+    assert len({owner.session.refresh_token, first.refresh_token, second.refresh_token}) == 3
+    assert await me.GetMe(Empty(), metadata=bearer(second)) == owner.session.me
+
+
+async def test_a_wrong_password_and_an_unknown_email_get_the_same_answer(owner, sign_in):
+    wrong = await refused(sign_in(owner.email, "not my password"))
+    unknown = await refused(sign_in(f"nobody-{secrets.token_hex(8)}@example.com", owner.password))
+    assert (wrong.code, wrong.reason) == (Code.UNAUTHENTICATED, "CREDENTIALS_WRONG")
+    assert (wrong.code, vars(wrong)) == (unknown.code, vars(unknown))
+
+
+async def test_what_is_no_address_is_refused_as_such(sign_in):
+    refusal = await refused(sign_in("nobody", "whatever"))
+    assert (refusal.code, [each.field for each in refusal.fields]) == (Code.INVALID_ARGUMENT, ["email"])
+
+
+async def test_guessing_gets_slow_even_with_the_right_password_and_is_over_when_the_answer_says(owner, sign_in, coming_from):
+    for _ in range(ACCOUNT.free):
+        assert (await refused(sign_in(owner.email, "guess", coming_from()))).reason == "CREDENTIALS_WRONG"
+    slowed = await refused(sign_in(owner.email, owner.password, coming_from()))
+    assert (slowed.code, slowed.reason) == (Code.RESOURCE_EXHAUSTED, "SIGN_IN_SLOWED")
+    assert 0 < slowed.retry_after <= 1
+    await asyncio.sleep(slowed.retry_after)
+    assert (await sign_in(owner.email, owner.password, coming_from())).access_token
+    assert (await refused(sign_in(owner.email, "guess", coming_from()))).reason == "CREDENTIALS_WRONG"
+
+
+async def test_an_owner_at_a_familiar_address_does_not_wait_for_strangers(new_owner, sign_in, coming_from):
+    home = coming_from()
+    owner = await new_owner(metadata=home)
+    for _ in range(ACCOUNT.free):
+        await refused(sign_in(owner.email, "guess", coming_from()))
+    assert (await refused(sign_in(owner.email, owner.password, coming_from()))).reason == "SIGN_IN_SLOWED"
+    assert (await sign_in(owner.email, owner.password, home)).access_token
+
+
+async def test_an_unknown_account_gets_slow_in_the_same_way(sign_in, coming_from):
+    email = f"nobody-{secrets.token_hex(8)}@example.com"
+    answers = [(await refused(sign_in(email, "guess", coming_from()))).reason for _ in range(ACCOUNT.free + 1)]
+    assert answers == ["CREDENTIALS_WRONG"] * ACCOUNT.free + ["SIGN_IN_SLOWED"]
+
+
+async def test_many_guesses_at_once_are_as_many_guesses(owner, sign_in, coming_from):
+    guesses = [refused(sign_in(owner.email, "guess", coming_from())) for _ in range(20)]
+    reasons = [each.reason for each in await asyncio.gather(*guesses)]
+    assert reasons.count("CREDENTIALS_WRONG") == ACCOUNT.free
+    assert reasons.count("SIGN_IN_SLOWED") == 20 - ACCOUNT.free
+
+
+async def test_an_address_that_fails_on_many_accounts_gets_slow_and_others_do_not(sign_in, coming_from):
+    metadata = coming_from()
+    failures = [refused(sign_in(f"nobody-{secrets.token_hex(8)}@example.com", "guess", metadata)) for _ in range(31)]
+    reasons = {each.reason for each in await asyncio.gather(*failures)}
+    assert reasons == {"CREDENTIALS_WRONG", "SIGN_IN_SLOWED"}
+    elsewhere = sign_in(f"nobody-{secrets.token_hex(8)}@example.com", "guess", coming_from())
+    assert (await refused(elsewhere)).reason == "CREDENTIALS_WRONG"
+
+
+async def test_every_attempt_on_an_account_stands_in_its_trail(owner, sign_in, rows):
+    await refused(sign_in(owner.email, "not my password"))
+    await sign_in(owner.email, owner.password)
+    sql = "SELECT actor_kind, actor_id::text, resource_id, after FROM audit_log WHERE tenant_id = %s AND action = 'SignIn' ORDER BY id"
+    failed, succeeded = await rows(sql, owner.tenant_id)
+    assert failed == {"actor_kind": "anonymous", "actor_id": "", "resource_id": owner.user_id, "after": {"outcome": "refused"}}
+    assert succeeded == {
+        "actor_kind": "user",
+        "actor_id": owner.user_id,
+        "resource_id": owner.user_id,
+        "after": {"outcome": "signed_in"},
+    }
+
+
+async def test_a_hash_of_other_parameters_is_renewed_at_the_next_sign_in(owner, sign_in, rows):
+    old = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(owner.password)
+    await rows("UPDATE passwords SET hash = %s WHERE user_id = %s", old, owner.user_id)
+    assert (await sign_in(owner.email, owner.password)).access_token
+    kept = await rows("SELECT hash FROM passwords WHERE user_id = %s", owner.user_id)
+    assert kept[0]["hash"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert (await sign_in(owner.email, owner.password)).access_token
