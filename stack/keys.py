@@ -15,7 +15,12 @@ def make_key(path: Path, service: str) -> None:
     write_private(path, json.dumps(new_key(service).as_dict(private=True)))
 
 
+def load_key(path: Path) -> ECKey:
+    """Read a private key back."""
+    return ECKey.import_key(json.loads(path.read_text()))
+
+
 def publish(path: Path, private_keys: Iterable[Path]) -> None:
     """Write the public halves of the keys."""
-    keys = [ECKey.import_key(json.loads(private.read_text())) for private in private_keys]
+    keys = [load_key(private) for private in private_keys]
     write_private(path, json.dumps(public_key_set(keys)))

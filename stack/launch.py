@@ -3,10 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
-
-import httpx
 
 from stack import leftovers, ports, prepared
 from stack.layout import Layout
@@ -18,6 +16,7 @@ from stack.topology import EDGE, NATS, POSTGRES, ROOT, SERVICES, Service, admin
 from stack.wiring import Wiring, provide_secrets
 
 Tell = Callable[[str], None]
+Start = Coroutine[None, None, None]
 
 
 class Platform:
@@ -27,7 +26,6 @@ class Platform:
         self._settings = settings
         self._tell = tell
         self._children: dict[str, Child] = {}
-        self._client = httpx.AsyncClient()
         self.layout = Layout(settings.data)
         self._end_leftovers()
         settled, moved = ports.settle(settings.host, settings.wanted_ports())
@@ -40,19 +38,37 @@ class Platform:
         if (before := State.load(self.layout.state)) and (asked := leftovers.end(before)):
             self._tell(f"ended what an earlier start had left: {', '.join(asked)}")
 
+    async def start(self) -> None:
+        """Start everything. Raises StartError."""
+        if self._is_prepared():
+            # Services wait for what they stand on, so their imports need not wait for it.
+            await _together([*self._backing(), *self._services()])
+        else:
+            await self.start_backing()
+            await _together(self._services())
+
     async def start_backing(self) -> None:
         """Start PostgreSQL and NATS, unless the operator brings them, and prepare both. Raises StartError."""
-        embedded = []
-        if not self._settings.database_url:
-            embedded.append(self._start_postgres())
-        if not self._settings.nats_url:
-            embedded.append(self._start(self.wiring.broker.command()))
-        await _together(embedded)
-        await self._prepare()
+        await _together(self._backing())
+        if not self._is_prepared():
+            from stack.prepare import prepare  # noqa: PLC0415 - its imports cost a second that most starts need not pay
 
-    async def start_services(self) -> None:
-        """Start the services and the edge, all at once. Raises StartError."""
-        await _together(self._start(self._command(service)) for service in (*SERVICES, EDGE))
+            await prepare(self.wiring)
+            prepared.remember(self.layout)
+
+    def _is_prepared(self) -> bool:
+        """Say whether the embedded servers hold what this release wants; of the operator's own servers nobody can know."""
+        is_embedded = not (self._settings.database_url or self._settings.nats_url)
+        return is_embedded and prepared.is_current(self.layout)
+
+    def _backing(self) -> Iterator[Start]:
+        if not self._settings.database_url:
+            yield self._start_postgres()
+        if not self._settings.nats_url:
+            yield self._start_nats()
+
+    def _services(self) -> Iterator[Start]:
+        return (self._start(self._command(service)) for service in (*SERVICES, EDGE))
 
     async def stop(self) -> None:
         """Stop the edge, then the services, then what they stand on; each finishes its work."""
@@ -60,21 +76,14 @@ class Platform:
         await self._stop(service.name for service in SERVICES)
         await self._stop([NATS])
         await self._stop([POSTGRES])
-        await self._client.aclose()
         self.layout.state.unlink(missing_ok=True)
 
     async def _start_postgres(self) -> None:
         await self.wiring.cluster.create()
         await self._start(self.wiring.cluster.command())
 
-    async def _prepare(self) -> None:
-        is_embedded = not (self._settings.database_url or self._settings.nats_url)
-        if is_embedded and prepared.is_current(self.layout):
-            return
-        from stack.prepare import prepare  # noqa: PLC0415 - its imports cost a second that most starts need not pay
-
-        await prepare(self.wiring)
-        prepared.remember(self.layout)
+    async def _start_nats(self) -> None:
+        await self._start(self.wiring.broker.command())
 
     def _command(self, service: Service) -> Command:
         admin_address = self.wiring.address(admin(service.name))
@@ -86,7 +95,7 @@ class Platform:
             log=self.layout.log(service.name),
             address=self.wiring.address(service.name),
             admin=admin_address,
-            probe=http_ready(self._client, f"http://{admin_address}/readyz"),
+            probe=http_ready(admin_address, "/readyz"),
             ready_timeout=self._settings.ready_timeout,
             stop_timeout=self._settings.stop_timeout,
         )
@@ -106,7 +115,7 @@ class Platform:
             self._tell(f"{child.command.name}: {child.running.phase} (log: {child.command.log})")
 
 
-async def _together(starts: Iterable[Coroutine[None, None, None]]) -> None:
+async def _together(starts: Iterable[Start]) -> None:
     """Run the starts at once; when one fails the others are given up, and its error is raised."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -118,21 +127,28 @@ async def _together(starts: Iterable[Coroutine[None, None, None]]) -> None:
 
 @asynccontextmanager
 async def running(settings: Settings, tell: Tell) -> AsyncIterator[Platform]:
-    """Start the whole platform and stop it at the end. Raises StartError, InUseError."""
-    async with backing(settings, tell) as platform:
-        await platform.start_services()
+    """Run the whole platform for the length of a block. Raises StartError, InUseError."""
+    async with _installed(settings, tell) as platform:
+        await platform.start()
         yield platform
 
 
 @asynccontextmanager
 async def backing(settings: Settings, tell: Tell) -> AsyncIterator[Platform]:
-    """Start PostgreSQL and NATS alone, with all databases and streams prepared. Raises StartError, InUseError."""
+    """Run PostgreSQL and NATS alone, with all databases and streams prepared. Raises StartError, InUseError."""
+    async with _installed(settings, tell) as platform:
+        await platform.start_backing()
+        yield platform
+
+
+@asynccontextmanager
+async def _installed(settings: Settings, tell: Tell) -> AsyncIterator[Platform]:
+    """Hold the installation's folder; at the end whatever was started is stopped."""
     layout = Layout(settings.data)
     layout.create()
     with layout.lock():
         platform = Platform(settings, tell)
         try:
-            await platform.start_backing()
             yield platform
         finally:
             await platform.stop()

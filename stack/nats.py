@@ -6,49 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import nats
-from nats.aio.client import Client
-from nats.errors import Error as NatsError
-
-from chassis import names
-from kith.identity.v1 import events_pb2
-from kith.options.v1 import options_pb2
 from stack.layout import Layout, write_private
-from stack.processes.supervisor import Command, Probe
+from stack.processes.probes import jetstream_ready
+from stack.processes.supervisor import Command
 from stack.settings import Settings
-from stack.topology import EDGE, NATS, OPERATOR, ROOT, SERVICES, Service
+from stack.topology import EDGE, NATS, OPERATOR, ROOT, SERVICES
 
-PREFIX: Final = "kith"
-
-
-def permissions(service: Service) -> dict[str, dict[str, list[str]]]:
-    """Return the subjects that a service may publish on and subscribe to: its own events, and what it consumes."""
-    own = [] if service is EDGE else [names.subjects(service.name), f"$JS.API.STREAM.INFO.{names.stream(service.name)}"]
-    consumed = [subject for source in service.consumes for subject in _durable(names.stream(source), service.name)]
-    ended = f"{session_ended()}.>"
-    return {
-        "publish": {"allow": ["$JS.API.INFO", *own, *consumed, f"$JS.API.CONSUMER.CREATE.{names.stream('identity')}.*.{PREFIX}.{ended}"]},
-        "subscribe": {"allow": [f"{names.inbox(service.name)}.>", f"{PREFIX}.{ended}"]},
-    }
-
-
-def _durable(source: str, name: str) -> list[str]:
-    """Return what a durable pull consumer of this name on the stream needs: make, look at, pull from, acknowledge."""
-    api = "$JS.API"
-    return [
-        f"{api}.STREAM.INFO.{source}",
-        f"{api}.CONSUMER.CREATE.{source}.{name}",
-        f"{api}.CONSUMER.CREATE.{source}.{name}.>",
-        f"{api}.CONSUMER.DURABLE.CREATE.{source}.{name}",
-        f"{api}.CONSUMER.INFO.{source}.{name}",
-        f"{api}.CONSUMER.MSG.NEXT.{source}.{name}",
-        f"$JS.ACK.{source}.{name}.>",
-    ]
-
-
-def session_ended() -> str:
-    """Return the subject of the event that every process must hear, as the contract names it."""
-    return str(events_pb2.SessionEnded.DESCRIPTOR.GetOptions().Extensions[options_pb2.event].subject)
+SERVER: Final = "kith"
 
 
 class Broker:
@@ -75,47 +39,23 @@ class Broker:
             cwd=ROOT,
             log=self._layout.log(NATS),
             address=f"127.0.0.1:{self._port}",
-            probe=jetstream_ready(self.url(OPERATOR)),
+            probe=jetstream_ready(f"127.0.0.1:{self._port}"),
             ready_timeout=self._settings.ready_timeout,
             stop_timeout=self._settings.stop_timeout,
         )
 
     def _config(self) -> dict[str, object]:
         """Return the configuration; the server's own format is a superset of JSON."""
+        from stack.permissions import permissions  # noqa: PLC0415 - protobuf's imports are paid while the other processes start
+
         users = [{"user": OPERATOR, "password": self._passwords[OPERATOR]}]
         services = [
             {"user": each.name, "password": self._passwords[each.name], "permissions": permissions(each)} for each in (EDGE, *SERVICES)
         ]
         return {
-            "server_name": PREFIX,
+            "server_name": SERVER,
             "host": "127.0.0.1",
             "port": self._port,
             "jetstream": {"store_dir": str(self._layout.nats), "sync_interval": self._settings.nats_sync_interval},
             "authorization": {"users": [*users, *services]},
         }
-
-
-def jetstream_ready(url: str) -> Probe:
-    """Ready when JetStream answers."""
-
-    async def probe() -> bool:
-        try:
-            connection = await connect(url)
-        except (OSError, NatsError):
-            return False
-        async with connection:
-            await connection.jetstream().account_info()
-        return True
-
-    return probe
-
-
-async def connect(url: str, user: str = OPERATOR) -> Client:
-    """Return a connection that tries once; raise OSError or nats.errors.Error."""
-    return await nats.connect(
-        url, inbox_prefix=names.inbox(user), allow_reconnect=False, reconnect_time_wait=0, connect_timeout=2, error_cb=_silent
-    )
-
-
-async def _silent(_: Exception) -> None:
-    """Say nothing: whoever connects hears of a failure by its exception."""

@@ -9,7 +9,7 @@ from chassis import names
 from chassis.database.migrate import has_versions, upgrade
 from chassis.database.roles import bootstrap
 from chassis.events.streams import ensure_streams
-from stack.nats import connect
+from stack.operator_client import connect
 from stack.prepared import migrations
 from stack.topology import OPERATOR, SERVICES
 from stack.wiring import Wiring

@@ -11,9 +11,9 @@ import grpc
 import httpx
 from google.protobuf.message import Message
 from grpc import aio
-from joserfc.jwk import ECKey
 
 from chassis.tokens.service import ServiceSigner
+from stack.keys import load_key
 from stack.processes.supervisor import StartError
 from stack.topology import EDGE, OPERATOR, SERVICES
 from stack.wiring import Wiring
@@ -77,7 +77,7 @@ class Bulk:
 @asynccontextmanager
 async def bulk(wiring: Wiring, session: Session) -> AsyncIterator[Bulk]:
     """Open a channel to each service."""
-    key = ECKey.import_key(json.loads(wiring.secrets.service_key(OPERATOR).read_text()))
+    key = load_key(wiring.secrets.service_key(OPERATOR))
     async with AsyncExitStack() as stack:
         names: Iterable[str] = (service.name for service in SERVICES)
         channels = {name: await stack.enter_async_context(aio.insecure_channel(wiring.address(name), options=[_RETRIES])) for name in names}

@@ -1,0 +1,93 @@
+"""The one platform of a test session: real processes, started by whoever needs them first, stopped when the session ends."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from stack.layout import Layout
+from stack.settings import Settings
+from stack.state import State
+from stack.topology import default_ports
+from stack.wiring import Wiring
+
+FOLDER: Final = "KITH_TEST_FOLDER"
+SESSION: Final = "KITH_TEST_SESSION"
+KITH: Final = str(Path(sys.executable).with_name("kith"))
+START_SECONDS: Final = 90.0
+POLL_SECONDS: Final = 0.05
+
+ENVIRONMENT: Final = {
+    # Any free port, so that a platform of one's own may run beside.
+    "KITH_PORTS": json.dumps(dict.fromkeys(default_ports(), 0)),
+    # Limits are counted and never met; tests of limits start an edge of their own.
+    "KITH_RATE_SCALE": "100000",
+    "KITH_TRACE_RATIO": "0",
+    # The machine's power does not fail in a test; processes may.
+    "KITH_POSTGRES": json.dumps({"fsync": "off", "full_page_writes": "off"}),
+}
+
+
+def prepare_session() -> None:
+    """Make the session's folder; workers find it by the environment that they inherit."""
+    os.environ[FOLDER] = tempfile.mkdtemp(prefix="kith-tests-")
+    os.environ[SESSION] = str(os.getpid())
+
+
+def end_session() -> None:
+    """Stop the platform if anybody started it, and leave nothing behind."""
+    folder = Path(os.environ.pop(FOLDER))
+    if State.load(Layout(folder / "data").state):
+        subprocess.run([KITH, "down", "--data", str(folder / "data")], check=False, stdout=subprocess.DEVNULL)
+    shutil.rmtree(folder)
+
+
+def shared() -> Wiring:
+    """Return how to reach the platform; the first caller of all workers starts it. Raises RuntimeError."""
+    folder = Path(os.environ[FOLDER])
+    with _locked(folder / "lock"):
+        state = State.load(Layout(folder / "data").state)
+        if not (state and state.is_ready):
+            state = _start(folder)
+    return Wiring.of(Settings.load(folder / "data"), state)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _start(folder: Path) -> State:
+    log = folder / "up.log"
+    if log.exists():
+        raise RuntimeError(f"the platform did not start for an earlier test:\n{log.read_text()}")
+    command = [KITH, "up", "--no-seed", "--data", str(folder / "data"), "--ends-with", os.environ[SESSION]]
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=output, stderr=output, start_new_session=True)
+    return wait_until_ready(folder / "data", process, log)
+
+
+def wait_until_ready(data: Path, process: subprocess.Popen[bytes], log: Path) -> State:
+    """Return the state of a platform that was just started, once all of it answers. Raises RuntimeError."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        state = State.load(Layout(data).state)
+        if state and state.supervisor.pid == process.pid and state.is_ready:
+            return state
+        try:
+            process.wait(POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    process.kill()
+    raise RuntimeError(f"the platform did not start:\n{log.read_text()}")
