@@ -4,15 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chassis.app import App, Platform, Rooms
+from chassis.jobs import Job
 from chassis.vault import LocalMasterKey, Vault
 from services.identity.attempts.actions import Attempts
+from services.identity.attempts.jobs import purge_attempts
 from services.identity.auth.api import AuthService
 from services.identity.auth.sign_in import SignIn
 from services.identity.auth.sign_up import SignUp
+from services.identity.keys.jobs import KeyJobs
 from services.identity.keys.keyring import Keyring
 from services.identity.me.api import MeService
 from services.identity.members.api import MemberService
 from services.identity.sessions.actions import Sessions
+from services.identity.sessions.jobs import purge_sessions
 from services.identity.settings import IdentitySettings
 from services.identity.tenants.api import TenantService
 from services.identity.users.hashing import Hasher
@@ -22,7 +26,8 @@ from services.identity.users.hashing import Hasher
 async def rooms(platform: Platform[IdentitySettings]) -> AsyncIterator[Rooms]:
     """Build identity's rooms on its master key."""
     settings = platform.settings
-    keyring = Keyring(Vault(LocalMasterKey.read(settings.master_key_file)))
+    vault = Vault(LocalMasterKey.read(settings.master_key_file))
+    keyring = Keyring(vault)
     hasher = Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)
     attempts = Attempts(free_per_address=settings.free_attempts_per_address)
     sessions = Sessions(issuer=settings.public_url, attempts=attempts)
@@ -30,6 +35,11 @@ async def rooms(platform: Platform[IdentitySettings]) -> AsyncIterator[Rooms]:
     sign_in = SignIn(hasher, keyring, sessions, attempts)
     yield Rooms(
         servicers=[AuthService(sign_up, sign_in, sessions, keyring), MeService(), MemberService(hasher), TenantService()],
+        jobs=[
+            Job(KeyJobs(vault, keyring).tend_keys, "*/10 * * * *"),
+            Job(purge_attempts, "42 * * * *"),
+            Job(purge_sessions, "12 4 * * *"),
+        ],
     )
     hasher.close()
 

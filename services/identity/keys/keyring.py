@@ -1,4 +1,4 @@
-"""The keys as this process holds them: opened once, read again after a while, never lost to an error of the database."""
+"""The keys as this process holds them: opened once, and read again after a while."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Final
 
 import orjson
-import structlog
 from joserfc.jwk import ECKey
 
 from chassis.database import NO_TENANT, unit_of_work
@@ -15,8 +14,6 @@ from chassis.vault import Vault
 from services.identity.keys import actions, rules, store
 from services.identity.keys.rules import State, Use
 from services.identity.keys.store import Stored
-
-log = structlog.get_logger()
 
 FRESH: Final = 30.0
 """Seconds for which the keys are not read again. A retiring key is good for much longer, so nobody meets a wrong one."""

@@ -30,7 +30,7 @@ async def test_a_token_says_who_where_what_and_until_when_and_nothing_else(owner
     token = jws.deserialize_compact(owner.session.access_token, KeySet.import_key_set(key_set), algorithms=["ES256"])
     assert token.headers()["typ"] == "at+jwt"
     said = orjson.loads(token.payload)
-    expected = set(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "tid", "mid", "pb", "cv", "pv", "amr", "acr", "auth_time"])
+    expected = {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "tid", "mid", "pb", "cv", "pv", "amr", "acr", "auth_time"}
     assert said.keys() == expected
     assert (said["iss"], said["aud"]) == (platform.public_url, "kith")
     assert (said["sub"], said["tid"]) == (owner.user_id, owner.tenant_id)

@@ -11,7 +11,7 @@ from services.identity.members.store import ROLES
 
 def test_every_role_of_the_contract_is_built_in_and_can_be_kept():
     assert set(PERMISSIONS) == set(Role.values()) - {Role.ROLE_UNSPECIFIED}
-    assert [f"ROLE_{name.upper()}" for name in ROLES] == [name for name in Role.keys() if Role.Value(name)]
+    assert [f"ROLE_{name.upper()}" for name in ROLES] == [value.name for value in Role.DESCRIPTOR.values if value.number]
 
 
 def test_each_role_holds_what_the_one_below_it_holds():
