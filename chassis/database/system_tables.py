@@ -1,4 +1,4 @@
-"""The tables that every service has for the chassis: outbox, inbox, idempotency keys and the audit log."""
+"""The tables that every service has for the chassis: outbox, inbox, idempotency keys, the audit log, and those of jobs."""
 
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis.database import tenancy
+from chassis.database import job_tables, tenancy
 from chassis.database.tables import global_table, tenant_column, tenant_table
 from chassis.database.tenancy import Operations
 
@@ -95,7 +95,7 @@ audit_log: Final = tenant_table(
 
 
 def create(op: Operations) -> None:
-    """Create the four tables with their rights; the first statement of a service's first migration.
+    """Create the tables with their rights; the first statement of a service's first migration.
 
     The runtime role may add to the outbox and the audit log and never change them; the system role relays and purges.
     """
@@ -106,8 +106,10 @@ def create(op: Operations) -> None:
     tenancy.open_to_system(op, "outbox", "SELECT, UPDATE, DELETE")
     tenancy.open_to_system(op, "idempotency", "SELECT, DELETE")
     op.execute(f"GRANT SELECT, DELETE ON inbox TO {tenancy.role(op, 'system')}")
+    job_tables.create(op)
 
 
 def drop(op: Operations) -> None:
     """Drop them again; the last statement of the first migration's downgrade."""
+    job_tables.drop(op)
     SYSTEM.drop_all(op.get_bind())

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final
 
 import orjson
+import stamina.instrumentation
 import structlog
 from google.protobuf.message import Message
 
@@ -43,6 +44,7 @@ def start(*, service: str, version: str, level: str) -> None:
     )
     logging.basicConfig(handlers=[_Library()], level=max(lowest, logging.WARNING), force=True)
     logging.captureWarnings(capture=True)
+    stamina.instrumentation.set_on_retry_hooks([_retried])
 
 
 class _Library(logging.Handler):
@@ -51,6 +53,11 @@ class _Library(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         structlog.get_logger().log(record.levelno, "library", logger=record.name, template=str(record.msg), exc_info=error)
+
+
+def _retried(details: stamina.instrumentation.RetryDetails) -> None:
+    """Log a retry; stamina's own hook writes arguments and errors as they are."""
+    structlog.get_logger().info("retried", callable=details.name, error_type=type(details.caused_by).__name__, retry=details.retry_num)
 
 
 def _origin(service: str, version: str) -> structlog.typing.Processor:

@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,12 +64,17 @@ async def database(admin_dsn: str, service: str) -> Served:
         name = names.role(service, role)
         return make_conninfo(admin_dsn, user=name, password=passwords[name], dbname=names.database(service))
 
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn("migrator")), poolclass=NullPool)
+    served = Served(service, dsn("runtime"), dsn("system"), dsn("migrator"), make_conninfo(admin_dsn, dbname=names.database(service)))
+    migrate(served, system_tables.create)
+    return served
+
+
+def migrate(served: Served, step: Callable[[Operations], None]) -> None:
+    """Do what a migration does, as the owner."""
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(served.migrator), poolclass=NullPool)
     with engine.begin() as connection:
-        connection.execute(text(f'SET ROLE "{names.role(service, "owner")}"'))
-        system_tables.create(Operations(MigrationContext.configure(connection)))
-    admin = make_conninfo(admin_dsn, dbname=names.database(service))
-    return Served(service, dsn("runtime"), dsn("system"), dsn("migrator"), admin)
+        connection.execute(text(f'SET ROLE "{names.role(served.name, "owner")}"'))
+        step(Operations(MigrationContext.configure(connection)))
 
 
 @dataclass

@@ -149,6 +149,14 @@ with tracing.serve("a.B/C", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333
         log.exception("broken", code="INTERNAL", duration_ms=1.5)
 logging.getLogger("some.library").warning("address %s of %s", "10.0.0.1", "ada@example.com")
 logging.getLogger("some.library").info("hidden")
+import stamina
+@stamina.retry(on=ValueError, attempts=2, wait_initial=0, wait_jitter=0)
+def fail_with(text):
+    raise ValueError(text)
+try:
+    fail_with("ada@example.com")
+except ValueError:
+    pass
 """
 
 
@@ -157,7 +165,7 @@ def test_logs_are_json_lines_without_values() -> None:
     assert "ada" not in done.stdout
     assert "hunter2" not in done.stdout
     assert done.stderr == ""
-    plain, broken, library = [json.loads(line) for line in done.stdout.splitlines()]
+    plain, broken, library, retried = [json.loads(line) for line in done.stdout.splitlines()]
     assert plain["event"] == "plain"
     assert plain["email"] == "***"
     assert plain["request"] == "kith.identity.v1.SignInRequest"
@@ -169,6 +177,7 @@ def test_logs_are_json_lines_without_values() -> None:
     assert (broken["request_id"], broken["tenant_id"], broken["principal_id"]) == ("r1", "t1", "u1")
     assert library["logger"] == "some.library"
     assert library["template"] == "address %s of %s"
+    assert (retried["event"], retried["callable"], retried["error_type"]) == ("retried", "__main__.fail_with", "ValueError")
 
 
 class Dependency:
