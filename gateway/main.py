@@ -17,12 +17,13 @@ from chassis.tokens.trust import Trust, key_set_service
 from gateway.app import Edge
 from gateway.assembly import Assembly
 from gateway.browser import Browser, origin_of
+from gateway.calls import ServiceToken
 from gateway.contract import Contract
 from gateway.health import EdgeHealth
 from gateway.openapi import document
 from gateway.operations import Bounds
 from gateway.pages import pages
-from gateway.principals import TokenPrincipals
+from gateway.principals import Principals, TokenPrincipals
 from gateway.server import Server, server
 from gateway.settings import EdgeSettings
 from gateway.upstreams import Upstreams
@@ -32,17 +33,19 @@ NAME: Final = "edge"
 log = structlog.get_logger()
 
 
-def build(settings: EdgeSettings, contract: Contract, upstreams: Upstreams, trust: Trust) -> tuple[Edge, EdgeHealth]:
+def build(
+    settings: EdgeSettings, contract: Contract, upstreams: Upstreams, *, principals: Principals, service_token: ServiceToken
+) -> tuple[Edge, EdgeHealth]:
     """Return the application and its health."""
     health = EdgeHealth(upstreams, contract.methods)
     browser = Browser(own_origin=origin_of(settings.public_url), cors_origins=settings.cors_origins)
-    assembly = Assembly(contract, upstreams, browser=browser, bounds=Bounds.of(settings), service_token=trust.signer.token)
+    assembly = Assembly(contract, upstreams, browser=browser, bounds=Bounds.of(settings), service_token=service_token)
     edge = Edge(
         settings,
         routes=assembly.routes(),
         pages=pages(health, document(contract, settings.public_url)),
         browser=browser,
-        principals=TokenPrincipals(trust.users),
+        principals=principals,
         health=health,
     )
     return edge, health
@@ -55,7 +58,8 @@ async def run(settings: EdgeSettings) -> None:
         upstreams = Upstreams(settings.upstreams, contract.methods)
         stack.push_async_callback(upstreams.close)
         trust = Trust.of(NAME, settings, upstreams.channel(key_set_service()))
-        edge, health = build(settings, contract, upstreams, trust)
+        principals = TokenPrincipals(trust.users)
+        edge, health = build(settings, contract, upstreams, principals=principals, service_token=trust.signer.token)
         probes = Probes(health, host=settings.host, port=settings.admin_port)
         probes.start()
         stack.push_async_callback(asyncio.to_thread, probes.stop)

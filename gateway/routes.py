@@ -62,7 +62,9 @@ class Routes(Generic[T]):
             raise UnknownPath
         del segments[0]
         before, colon, verb = segments[-1].rpartition(":")
-        if colon and verb in self._verbs and before:
+        if colon and verb in self._verbs:
+            if not before:
+                raise UnknownPath
             bare = [*segments[:-1], before]
             target = _search(self._root, bare, 0, verb, http_method)
             if target is not None:
