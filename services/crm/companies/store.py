@@ -33,7 +33,7 @@ companies: Final = tenant_table(
     word("source"),
     Column("tags", JSONB, nullable=False),
     Column("description", Text, nullable=False),
-    *indices("companies", orders=ORDERS, words=("domain", "industry", "source"), references=("owner_id",)),
+    *indices("companies", orders=ORDERS, words=("domain", "industry", "source"), others=("owner_id",)),
 )
 _C: Final = companies.c
 _MAPPING: Final = Mapping(Company, companies)

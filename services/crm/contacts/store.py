@@ -47,7 +47,7 @@ contacts: Final = tenant_table(
         "contacts",
         orders=ORDERS,
         words=("title", "department", "source"),
-        references=("company_id", "owner_id", "last_contacted_time"),
+        others=("company_id", "owner_id", "status", "last_contacted_time"),
     ),
 )
 

@@ -36,17 +36,17 @@ def reference(name: str) -> Column[Any]:
     return Column(name, Uuid(as_uuid=False))
 
 
-def indices(table: str, orders: Iterable[str], words: Iterable[str], references: Iterable[str]) -> tuple[Index, ...]:
+def indices(table: str, orders: Iterable[str], words: Iterable[str], others: Iterable[str]) -> tuple[Index, ...]:
     """Return the indices of a record's lists.
 
-    Each order has one over the live rows and one over all. A word is indexed where it is set. A reference is followed from
-    the other side too, by lists and by the check of its foreign key. What is deleted is found by its purge.
+    Each order has one over the live rows and one over all. A word is indexed where it is set, other fields of filters and
+    foreign keys always. What is deleted is found by its purge.
     """
     return (
         *(Index(f"{table}_{name}_live", "tenant_id", name, "id", postgresql_where=LIVE) for name in orders),
         *(Index(f"{table}_{name}", "tenant_id", name, "id") for name in orders),
         *(Index(f"{table}_{name}", "tenant_id", name, postgresql_where=text(f"{name} > ''")) for name in words),
-        *(Index(f"{table}_{name}", "tenant_id", name) for name in references),
+        *(Index(f"{table}_{name}", "tenant_id", name) for name in others),
         Index(f"{table}_deleted", "tenant_id", "delete_time", postgresql_where=text("delete_time IS NOT NULL")),
     )
 

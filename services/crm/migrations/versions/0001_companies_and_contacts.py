@@ -70,7 +70,7 @@ def _companies() -> None:
         sa.Column("tags", JSONB, nullable=False),
         sa.Column("description", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "id"),
-        *_indices("companies", words=("domain", "industry", "source"), references=("owner_id",)),
+        *_indices("companies", words=("domain", "industry", "source"), others=("owner_id",)),
     )
 
 
@@ -98,7 +98,7 @@ def _contacts() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "id"),
         sa.ForeignKeyConstraint(["tenant_id", "company_id"], ["companies.tenant_id", "companies.id"], name="contacts_company"),
         sa.CheckConstraint("status IN ('active', 'inactive', 'archived')", name="contacts_status"),
-        *_indices("contacts", words=("title", "department", "source"), references=("company_id", "owner_id", "last_contacted_time")),
+        *_indices("contacts", words=("title", "department", "source"), others=("company_id", "owner_id", "status", "last_contacted_time")),
     )
     op.create_table(
         "contact_keys",
@@ -153,13 +153,13 @@ def _word(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Text(collation="C"), nullable=False)
 
 
-def _indices(table: str, words: tuple[str, ...], references: tuple[str, ...]) -> tuple[sa.Index, ...]:
+def _indices(table: str, words: tuple[str, ...], others: tuple[str, ...]) -> tuple[sa.Index, ...]:
     orders = ("sort_name", "create_time", "update_time")
     live, deleted = sa.text("delete_time IS NULL"), sa.text("delete_time IS NOT NULL")
     return (
         *(sa.Index(f"{table}_{name}_live", "tenant_id", name, "id", postgresql_where=live) for name in orders),
         *(sa.Index(f"{table}_{name}", "tenant_id", name, "id") for name in orders),
         *(sa.Index(f"{table}_{name}", "tenant_id", name, postgresql_where=sa.text(f"{name} > ''")) for name in words),
-        *(sa.Index(f"{table}_{name}", "tenant_id", name) for name in references),
+        *(sa.Index(f"{table}_{name}", "tenant_id", name) for name in others),
         sa.Index(f"{table}_deleted", "tenant_id", "delete_time", postgresql_where=deleted),
     )
