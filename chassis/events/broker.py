@@ -1,10 +1,11 @@
 """The connection to NATS: one for each process, reconnecting for ever."""
 
-import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, Self
 
 import nats
+import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -49,6 +50,7 @@ class Broker:
         await self._client.flush(FLUSH_SECONDS)
 
     async def __aenter__(self) -> Self:
+        """Connect, however long NATS takes to come up."""
         self._client = await nats.connect(
             self._url,
             name=self._name,
@@ -64,9 +66,9 @@ class Broker:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._client.is_connected:
+        with contextlib.suppress(nats.errors.Error):
             await self._client.flush(FLUSH_SECONDS)
-        await asyncio.shield(self._client.close())
+        await self._client.close()
 
     async def _reconnected(self) -> None:
         log.info("nats_reconnected")

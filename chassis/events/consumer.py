@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+import nats.errors
+import structlog
 from google.protobuf.message import Message
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
@@ -23,6 +25,8 @@ WINDOW: Final = 256  # events that are here and not settled
 ACK_SECONDS: Final = 30.0  # without a sign from here the server gives an event to somebody else
 MAX_PENDING: Final = 10_000  # events given out or waiting for their next try; more stop the consumer
 DRAIN_SECONDS: Final = 20.0
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Consumer:
         self._subjects = sorted(f"{contract.PREFIX}{kind}.*" for kind in subscriptions)
         self._handling = Handling(consumer=service, subscriptions=subscriptions, database=database)
         self._dsn = dsn
+        self._pending = metrics.CONSUMER_PENDING.labels(service, self._stream)
         self._stopping = asyncio.Event()
         self._here: dict[int, _Delivery] = {}
         self._backlog = Backlog()
@@ -89,16 +94,20 @@ class Consumer:
         )
 
     async def _hold(self) -> None:
-        """Tell the server about events that wait or take long, so that it does not give them to somebody else."""
+        """Tell the server about events that wait or take long, so that it does not give them to somebody else; measure the backlog."""
         while True:
             await asyncio.sleep(ACK_SECONDS / 3)
-            for delivery in list(self._here.values()):
-                await delivery.message.in_progress()
+            try:
+                for delivery in list(self._here.values()):
+                    await delivery.message.in_progress()
+                info = await self._broker.jetstream.consumer_info(self._stream, self._service)
+                self._pending.set((info.num_pending or 0) + (info.num_ack_pending or 0))
+            except (nats.errors.Error, OSError) as error:
+                log.warning("consumer_not_held", error_type=type(error).__name__)
 
     def _accept(self, message: Msg) -> None:
         metadata = message.metadata
         sequence = metadata.sequence.stream
-        metrics.CONSUMER_PENDING.labels(self._service).set(metadata.num_pending)
         if metadata.num_delivered > 1:
             metrics.CONSUMER_REDELIVERIES.labels(self._service).inc()
         if sequence in self._here:
@@ -111,10 +120,12 @@ class Consumer:
         self._lanes.add(Ticket(envelope.key if envelope else "", sequence, metadata.num_delivered))
 
     async def _settle(self, ticket: Ticket) -> None:
-        """Handle an event and tell the server how that went."""
+        """Handle an event and tell the server how that went; if it does not hear, the event comes again and has no second effect."""
         delivery = self._here[ticket.sequence]
         try:
             await self._answer(ticket, delivery)
+        except (nats.errors.Error, OSError) as error:
+            log.warning("event_not_settled", error_type=type(error).__name__)
         finally:
             del self._here[ticket.sequence]
             self._pull.changed.set()

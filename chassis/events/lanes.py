@@ -60,7 +60,7 @@ class Backlog:
 
 
 class Lanes:
-    """Runs work for tickets: one of a key at a time, in the order of their arrival."""
+    """Runs work, which must not raise, for tickets: one of a key at a time, in the order of their arrival."""
 
     def __init__(self, work: Callable[[Ticket], Awaitable[None]]) -> None:
         self._work = work
@@ -80,7 +80,7 @@ class Lanes:
         task.add_done_callback(self._tasks.discard)
 
     async def drained(self) -> None:
-        """Return when every ticket was worked on; raise what the work raised."""
+        """Return when every ticket was worked on."""
         await asyncio.gather(*self._tasks)
 
     async def abandon(self) -> None:

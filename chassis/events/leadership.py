@@ -15,7 +15,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
-PAUSE: Final = 1.0  # seconds between two tries to become the one
+PAUSE: Final = 1.0  # seconds between two tries to become the one, and after the database or NATS went away
 GUARD: Final = 5.0  # seconds between two looks whether the connection lives
 
 _SPACE: Final = 0x6B697468  # "kith": the first of the lock's two numbers
@@ -35,7 +35,9 @@ async def lead(dsn: str, duty: str, work: Work, stopping: asyncio.Event) -> None
     while not stopping.is_set():
         try:
             async with await AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=0, row_factory=dict_row) as connection:
-                if await _is_mine(connection, duty):
+                while not stopping.is_set() and not await _is_mine(connection, duty):
+                    await sleep_unless(stopping, PAUSE)
+                if not stopping.is_set():
                     log.info("duty_taken", duty=duty)
                     await _guarded(connection, work)
         except (psycopg.Error, nats.errors.Error, OSError) as error:

@@ -67,7 +67,7 @@ MESSAGING_PROCESS_DURATION = Histogram(
 )
 MESSAGING_CONSUMED = Counter("messaging_client_consumed_messages_total", "Events that were delivered to this process.", _MESSAGE_LABELS)
 CONSUMER_PENDING = Gauge(
-    "kith_consumer_pending", "Events in the stream that the consumer has not been given yet.", ("messaging_consumer_group_name",)
+    "kith_consumer_pending", "Events of the stream that the consumer has not settled yet.", ("messaging_consumer_group_name", "stream")
 )
 CONSUMER_REDELIVERIES = Counter(
     "kith_consumer_redeliveries_total", "Events that were delivered once more.", ("messaging_consumer_group_name",)

@@ -366,3 +366,17 @@ async def test_every_process_hears_of_ended_sessions(broker: Broker, nats_server
         await eventually(lambda: broker.client.is_connected, seconds=30)
         await end("later")
         await eventually(lambda: "later" in heard and "later" in also, seconds=30)
+
+
+async def test_a_process_may_start_before_nats(nats_server: Nats) -> None:
+    await nats_server.stop()
+    broker = Broker(nats_server.url, name="crm")
+    connecting = asyncio.create_task(broker.__aenter__())
+    await asyncio.sleep(0.2)
+    assert not connecting.done()
+    with pytest.raises(ConnectionError):
+        await broker.ping()
+    await nats_server.start()
+    await connecting
+    await broker.ping()
+    await broker.__aexit__()
