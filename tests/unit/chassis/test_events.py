@@ -7,13 +7,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig
+from prometheus_client import REGISTRY
 
 from chassis import ids
 from chassis.context import Caller, CallerKind, Request, enter
 from chassis.database import Database, UnitOfWork, unit_of_work
 from chassis.events import Broadcast, Broker, Relay, consumers
+from chassis.events import consumer as consumer_module
 from chassis.events.envelope import Envelope
 from chassis.events.streams import Limits, configuration, ensure_streams
 from kith.crm.v1.contacts_pb2 import Contact
@@ -380,3 +384,60 @@ async def test_a_process_may_start_before_nats(nats_server: Nats) -> None:
     await connecting
     await broker.ping()
     await broker.__aexit__()
+
+
+async def test_a_slow_handler_keeps_its_event(
+    relay: Relay, publish: Publish, consuming: Consuming, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "ACK_SECONDS", 0.9)
+    begun: list[str] = []
+    ended: list[str] = []
+
+    async def keep(work: UnitOfWork, event: ContactCreated) -> None:
+        begun.append(event.contact.id)
+        await asyncio.sleep(2)
+        ended.append(event.contact.id)
+
+    async with consuming({ContactCreated: keep}):
+        await publish(created(ids.new()))
+        await eventually(lambda: len(ended) == 1)
+        info = await broker.jetstream.consumer_info("KITH_CRM", "crm")
+    assert len(begun) == 1
+    assert info.num_redelivered == 0
+    assert REGISTRY.get_sample_value("kith_consumer_pending", {"messaging_consumer_group_name": "crm", "stream": "KITH_CRM"}) == 1
+
+
+async def test_a_consumer_that_was_deleted_is_made_again(relay: Relay, publish: Publish, consuming: Consuming, broker: Broker) -> None:
+    seen: list[str] = []
+
+    async def keep(work: UnitOfWork, event: ContactCreated) -> None:
+        seen.append(event.contact.id)
+
+    first, last = ids.new(), ids.new()
+    async with consuming({ContactCreated: keep}):
+        await publish(created(first))
+        await eventually(lambda: seen == [first])
+        await broker.jetstream.delete_consumer("KITH_CRM", "crm")
+        await publish(created(last))
+        await eventually(lambda: last in seen)
+    assert seen == [first, last]
+
+
+def ended_session(place: int) -> Msg:
+    event = SessionEnded(session_id=str(place)).SerializeToString()
+    return Msg(Client(), subject="s", reply=f"$JS.ACK.KITH_IDENTITY.c.1.{place}.{place}.1795251665736017691.0", data=event)
+
+
+def heartbeat(last: int) -> Msg:
+    return Msg(Client(), subject="s", headers={"Status": "100", "Nats-Last-Consumer": str(last)})
+
+
+async def test_a_gap_among_ended_sessions_is_noticed(broker: Broker) -> None:
+    heard: list[str] = []
+    broadcast = Broadcast(broker, SessionEnded, lambda event: heard.append(event.session_id))
+    assert broadcast._take(ended_session(1), 0) == 1
+    assert broadcast._take(heartbeat(1), 1) == 1
+    for message in (ended_session(3), heartbeat(2)):
+        with pytest.raises(ConnectionError):
+            broadcast._take(message, 1)
+    assert heard == ["1"]

@@ -1,23 +1,27 @@
 """Metrics, traces, logs and probes say what they promise, and nothing that they must not."""
 
 import asyncio
+import gzip
 import json
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import httpx
 import prometheus_client
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from chassis.telemetry import health as health_module
-from chassis.telemetry import metrics, tracing
+from chassis.telemetry import metrics, otlp, tracing
 from chassis.telemetry.health import FAILURES, Health
 from chassis.telemetry.probes import Probes
 
@@ -289,3 +293,34 @@ async def test_stopped_probes_free_their_port(health: Health) -> None:
 def test_tracing_imports_no_sdk() -> None:
     code = "import sys, chassis.telemetry.tracing; sys.exit('opentelemetry.sdk' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Sink(BaseHTTPRequestHandler):
+    """A collector for traces."""
+
+    received: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.received.append((self.path, gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+def test_sampled_spans_reach_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sink) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        tracing.start(otlp.provider(service="crm", version="1", environment="test", instance="crm-1"), ratio=0)
+        with tracing.serve("a.B/C", PARENT), tracing.step("find"):
+            pass
+        tracing.stop()
+        server.shutdown()
+    ((path, body),) = Sink.received
+    assert path == "/v1/traces"
+    (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    assert {each.key: each.value.string_value for each in resource.resource.attributes}["service.name"] == "crm"
+    assert [(span.name, span.trace_id.hex()) for span in resource.scope_spans[0].spans] == [("find", PARENT[3:35]), ("a.B/C", PARENT[3:35])]
