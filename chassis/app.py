@@ -26,6 +26,8 @@ from chassis.interceptors.idempotency import Idempotency
 from chassis.interceptors.identity import Identity
 from chassis.interceptors.policy import Policy
 from chassis.interceptors.telemetry import Telemetry
+from chassis.jobs import Job, Jobs
+from chassis.jobs.purge import Purge
 from chassis.settings import ServiceSettings, load
 from chassis.telemetry.health import Check, Health
 from chassis.telemetry.probes import Probes
@@ -51,7 +53,7 @@ class Rooms:
 
     servicers: Sequence[object] = ()
     handlers: Sequence[Mapping[type[Message], Handler]] = ()
-    jobs: Sequence[Any] = ()
+    jobs: Sequence[Job] = ()
 
 
 Build = Callable[[Platform[S]], AbstractAsyncContextManager[Rooms]]
@@ -99,6 +101,7 @@ class App(Generic[S]):
             serving = await enter(self._server(rooms, trust, database))
             for consumer in consumers(broker, service=self._name, handlers=rooms.handlers, database=database, dsn=system_dsn):
                 await enter(consumer)
+            await enter(Jobs([*Purge(system_dsn).jobs(), *rooms.jobs], service=self._name, database=database, dsn=system_dsn))
             health.started = True
             log.info("started", address=f"{settings.host}:{settings.port}")
             await ended.wait()
