@@ -57,31 +57,26 @@ class Rpc:
             metadata = self.metadata(request, span.traceparent)
             began = time.perf_counter()
             call = self.stub(message, metadata=metadata, timeout=seconds)
-            return await self.finish(request, call, began)
+            try:
+                answer: bytes = await call
+            except aio.AioRpcError as error:
+                raise self.failed(request, error, began) from None
+            return answer, await self.succeeded(request, call, began)
 
-    async def finish(self, request: Request, call: Any, began: float) -> tuple[bytes, bool]:
-        """Wait for the answer of a call that was sent."""
-        try:
-            answer: bytes = await call
-        except aio.AioRpcError as error:
-            self.observe(error.code().name, began)
-            raise self.problem(request, error) from None
-        self.observe("OK", began)
-        return answer, await self._replayed(request, call)
-
-    def observe(self, code: str, began: float) -> None:
-        """Count a call that ended."""
-        metrics.rpc_client_call(self._name, code).observe(time.perf_counter() - began, tracing.current().exemplar)
-
-    def problem(self, request: Request, error: aio.AioRpcError) -> Problem:
-        """Return what the client is told about a failed call."""
-        return problems.of_call(error, if_match=b"if-match" in request.headers)
-
-    async def _replayed(self, request: Request, call: Any) -> bool:
-        """Say whether the answer is a replay; without a key it cannot be, and the trailers need not be looked at."""
+    async def succeeded(self, request: Request, call: Any, began: float) -> bool:
+        """Count a call that was answered; say whether the answer is a replay. Without a key it cannot be, and no trailer is looked at."""
+        self._observe("OK", began)
         if b"idempotency-key" not in request.headers and b"x-idempotency-key" not in request.headers:
             return False
         return bool((await call.trailing_metadata()).get(_REPLAYED) == "true")
+
+    def failed(self, request: Request, error: aio.AioRpcError, began: float) -> Problem:
+        """Count a call that failed; return what the client is told."""
+        self._observe(error.code().name, began)
+        return problems.of_call(error, if_match=b"if-match" in request.headers)
+
+    def _observe(self, code: str, began: float) -> None:
+        metrics.rpc_client_call(self._name, code).observe(time.perf_counter() - began, tracing.current().exemplar)
 
 
 def _authorization(request: Request) -> str:

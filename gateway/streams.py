@@ -28,13 +28,12 @@ class Streaming(Common):
             try:
                 first = await call.read()
             except aio.AioRpcError as error:
-                self._rpc.observe(error.code().name, began)
-                raise self._rpc.problem(request, error) from None
+                raise self._rpc.failed(request, error, began) from None
         if self._replies.raw:
             return self._raw(call, first)
         if media.wants_lines(request.headers):
-            return Stream(self._lines(request, call, first), [(b"content-type", media.LINES)])
-        return Stream(self._events(request, call, first), [(b"content-type", media.EVENTS), (b"x-accel-buffering", b"no")])
+            return Stream(self._lines(request, call, first, began), [(b"content-type", media.LINES)])
+        return Stream(self._events(request, call, first, began), [(b"content-type", media.EVENTS), (b"x-accel-buffering", b"no")])
 
     def _raw(self, call: Any, first: Any) -> Stream:
         kind = "" if first is aio.EOF else self._replies.http_body(first).content_type
@@ -45,19 +44,19 @@ class Streaming(Common):
         async for answer in _messages(call, first, pause=None):
             yield self._replies.http_body(answer).data
 
-    async def _lines(self, request: Request, call: Any, first: Any) -> AsyncGenerator[bytes, None]:
+    async def _lines(self, request: Request, call: Any, first: Any, began: float) -> AsyncGenerator[bytes, None]:
         try:
             async for answer in _messages(call, first, pause=None):
                 yield self._replies.json(answer) + b"\n"
         except aio.AioRpcError as error:
-            yield b'{"error":' + request.document(self._rpc.problem(request, error)) + b"}\n"
+            yield b'{"error":' + request.document(self._rpc.failed(request, error, began)) + b"}\n"
 
-    async def _events(self, request: Request, call: Any, first: Any) -> AsyncGenerator[bytes, None]:
+    async def _events(self, request: Request, call: Any, first: Any, began: float) -> AsyncGenerator[bytes, None]:
         try:
             async for answer in _messages(call, first, pause=HEARTBEAT):
                 yield b": \n\n" if answer is None else b"data: " + self._replies.json(answer) + b"\n\n"
         except aio.AioRpcError as error:
-            yield b"event: error\ndata: " + request.document(self._rpc.problem(request, error)) + b"\n\n"
+            yield b"event: error\ndata: " + request.document(self._rpc.failed(request, error, began)) + b"\n\n"
 
 
 async def _messages(call: Any, first: Any, *, pause: float | None) -> AsyncGenerator[Any, None]:

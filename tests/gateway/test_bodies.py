@@ -93,7 +93,9 @@ async def test_a_body_without_a_place_is_refused(call: Client, method: str, path
         (b"null", "FIELD_INVALID", None),
     ],
 )
-async def test_a_body_that_the_contract_does_not_allow_is_refused(call: Client, shop: Shop, body: bytes, code: str, field: str | None) -> None:
+async def test_a_body_that_the_contract_does_not_allow_is_refused(
+    call: Client, shop: Shop, body: bytes, code: str, field: str | None
+) -> None:
     before = len(shop.seen)
     answer = await call("POST", "/v1/echo", body)
     assert (answer.status, answer.code) == (400, code), answer.body
@@ -124,7 +126,9 @@ async def test_json_in_utf8_is_taken(call: Client, kind: str | None) -> None:
     assert (await call("POST", "/v1/echo", {}, headers={"content-type": kind} if kind else {})).status == 200
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/json; charset=latin-1", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "application/json; charset=latin-1", "application/x-www-form-urlencoded", ""]
+)
 async def test_any_other_media_type_is_refused(call: Client, kind: str) -> None:
     answer = await call("POST", "/v1/echo", {}, headers={"content-type": kind})
     assert (answer.status, answer.code) == (415, "MEDIA_TYPE_UNSUPPORTED")

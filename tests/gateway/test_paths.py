@@ -106,7 +106,9 @@ async def test_path_fields_are_converted(call: Client) -> None:
     assert (await call("GET", "/v1/typed/0/5/false")).json["color"] == "COLOR_BLUE"
 
 
-@pytest.mark.parametrize("tail", ["2147483648/1/true", "x/1/true", "1/COLOR_GREEN/true", "1/7/true", "1/1/TRUE", "1/1/1", "1.0/1/true", "01/1/true"])
+@pytest.mark.parametrize(
+    "tail", ["2147483648/1/true", "x/1/true", "1/COLOR_GREEN/true", "1/7/true", "1/1/TRUE", "1/1/1", "1.0/1/true", "01/1/true"]
+)
 async def test_a_path_field_of_another_type_is_refused(call: Client, tail: str) -> None:
     answer = await call("GET", f"/v1/typed/{tail}")
     assert (answer.status, answer.code) == (400, "FIELD_INVALID")

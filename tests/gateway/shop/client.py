@@ -50,7 +50,9 @@ class Client:
         pieces = chunks if chunks is not None else [raw] if raw else []
         path, _, query = target.partition("?")
         sent: list[Any] = []
-        given = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers.items() if isinstance(headers, dict) else headers)]
+        given = [
+            (name.lower().encode(), value.encode("latin-1")) for name, value in (headers.items() if isinstance(headers, dict) else headers)
+        ]
         names = {name for name, _ in given}
         if chunks is not None:
             given.append((b"transfer-encoding", b"chunked"))

@@ -72,7 +72,9 @@ class Shop(grpc.GenericRpcHandler):
                 return request
             source = getattr(request, "shelf", request)
             known = {field.name for field in source.DESCRIPTOR.fields} & {field.name for field in kind.DESCRIPTOR.fields}
-            answer = kind(**{name: getattr(source, name) for name in known if name not in {"place", "labels", "extra", "create_time", "tags"}})
+            answer = kind(
+                **{name: getattr(source, name) for name in known if name not in {"place", "labels", "extra", "create_time", "tags"}}
+            )
             if "etag" in answer.DESCRIPTOR.fields_by_name:
                 answer.etag = '"7"'
             return answer
@@ -84,7 +86,9 @@ class Shop(grpc.GenericRpcHandler):
             raise ValueError(MARK)
         status = status_pb2.Status(code=request.code, message=request.message)
         if request.reason:
-            status.details.append(packed(error_details_pb2.ErrorInfo(reason=request.reason, domain="shop.kith.dev", metadata={"whoChanged": "x"})))
+            status.details.append(
+                packed(error_details_pb2.ErrorInfo(reason=request.reason, domain="shop.kith.dev", metadata={"whoChanged": "x"}))
+            )
         if request.fields:
             violations = [error_details_pb2.BadRequest.FieldViolation(field=each, description="is wrong") for each in request.fields]
             status.details.append(packed(error_details_pb2.BadRequest(field_violations=violations)))
@@ -110,12 +114,10 @@ class Shop(grpc.GenericRpcHandler):
                 pieces.append(request)
                 if request.name == "refused":
                     await context.abort(grpc.StatusCode.UNAVAILABLE, MARK)
-                if request.name == "enough":
-                    break
         except BaseException:
             self.cancelled += 1
             raise
-        first = pieces[0]
+        first = pieces[0] if pieces else self.new["RawRequest"]()
         return self.new["Uploaded"](
             name=first.name,
             size=sum(len(each.content.data) for each in pieces),

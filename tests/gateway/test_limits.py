@@ -1,0 +1,112 @@
+"""Rate limits: fair by principal, bounded in memory, told in headers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.errors import Reason
+from gateway.addresses import block
+from gateway.limits import Buckets, Rate
+from tests.gateway.shop.client import Client
+
+TIGHT = {"rate_scale": 1, "rate_limits": {"READ": {"principal": {"count": 60, "burst": 2}, "tenant": {"count": 60, "burst": 3}}}}
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_what_is_left_is_told(edge_with) -> None:
+    call = edge_with(**TIGHT)
+    headers = {"authorization": "Bearer t1/u1"}
+    answers = [await call("GET", "/v1/shelves/1", headers=headers) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert [answer.headers["ratelimit"] for answer in answers] == ['"read";r=1;t=1', '"read";r=0;t=2', '"read";r=0;t=1']
+    assert answers[0].headers["ratelimit-policy"] == '"read";q=60;w=60, "read-tenant";q=60;w=60'
+    assert (answers[2].code, answers[2].headers["retry-after"]) == (Reason.RATE_LIMITED, "1")
+
+
+async def test_another_user_of_the_tenant_has_a_bucket_of_their_own_in_the_tenants(edge_with) -> None:
+    call = edge_with(**TIGHT)
+    said = [
+        (await call("GET", "/v1/shelves/1", headers={"authorization": f"Bearer {who}"})).status
+        for who in ("t/a", "t/a", "t/b", "t/b", "x/a")
+    ]
+    assert said == [200, 200, 200, 429, 200]
+
+
+async def test_strangers_are_counted_by_address_and_refused_calls_count_too(edge_with) -> None:
+    call = edge_with(**TIGHT)
+    assert [(await call("GET", "/v1/shelves/1")).status for _ in range(3)] == [401, 401, 429]
+
+
+async def test_tiers_do_not_share(edge_with) -> None:
+    call = edge_with(**TIGHT)
+    for _ in range(3):
+        await call("GET", "/v1/probes/1")
+    assert (await call("POST", "/v1/shelves", {})).status == 200
+
+
+async def test_more_requests_than_the_edge_takes_are_refused(edge_with) -> None:
+    import asyncio
+
+    call = edge_with(concurrent_requests=1)
+    slow, answer = await asyncio.gather(call("POST", "/v1/echo", chunks=[b"{", b"}"], pause=0.05), call("GET", "/v1/probes/1"))
+    assert (slow.status, answer.status, answer.code) == (200, 503, "OVERLOADED")
+
+
+@given(
+    burst=st.integers(1, 20),
+    count=st.integers(1, 1000),
+    steps=st.lists(st.floats(0, 5), min_size=1, max_size=60),
+)
+def test_no_window_ever_holds_more_than_burst_and_rate(burst: int, count: int, steps: list[float]) -> None:
+    clock = Clock()
+    buckets = Buckets(Rate(count=count, seconds=10, burst=burst), clock=clock)
+    taken = []
+    for step in steps:
+        clock.now += step
+        if buckets.take("k").allowed:
+            taken.append(clock.now)
+    for first in range(len(taken)):
+        for last in range(first, len(taken)):
+            assert last - first + 1 <= burst + (taken[last] - taken[first]) * count / 10 + 1e-3
+
+
+def test_a_refused_call_is_told_when_to_come_back() -> None:
+    clock = Clock()
+    buckets = Buckets(Rate(count=1, seconds=10, burst=1), clock=clock)
+    assert buckets.take("k").allowed
+    clock.now += 4
+    answer = buckets.take("k")
+    assert (answer.allowed, answer.reset) == (False, pytest.approx(6))
+    clock.now += answer.reset
+    assert buckets.take("k").allowed
+
+
+def test_memory_is_bounded_and_the_least_recent_goes_first() -> None:
+    buckets = Buckets(Rate(count=1, seconds=1000, burst=1), clock=Clock(), max_keys=3)
+    for key in ("a", "b", "c", "a", "d"):
+        buckets.take(key)
+    assert len(buckets) == 3
+    assert not buckets.take("a").allowed
+    assert buckets.take("b").allowed
+
+
+def test_a_customer_of_ipv6_is_one_block() -> None:
+    assert block("2001:db8::1") == block("2001:db8::ffff:1") == "2001:db8::"
+    assert block("192.0.2.1") == "192.0.2.1"
+    assert block("unix") == "unix"
+
+
+def test_an_unknown_tier_stops_the_start(settings) -> None:
+    with pytest.raises(ValueError, match="NOSUCH"):
+        settings(rate_limits={"NOSUCH": {"principal": {"count": 1, "burst": 1}}})
+
+
+async def test_health_is_never_limited(edge_with) -> None:
+    call: Client = edge_with(**TIGHT)
+    assert {(await call("GET", "/livez")).status for _ in range(5)} == {200}
