@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Column, Index, Text, Uuid, bindparam, func, select
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Text, Uuid, bindparam, func, select
 
 from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.listing import Ask, Listing
@@ -18,6 +18,7 @@ memberships: Final = tenant_table(
     *resource(),
     Column("role", Text(collation="C"), CheckConstraint(f"role IN {ROLES}", name="memberships_role"), nullable=False),
     Column("name_key", Text(collation="C"), nullable=False),
+    ForeignKeyConstraint(["id"], ["users.id"], name="memberships_user_id"),
     Index("memberships_name", "tenant_id", "name_key", "id"),
     Index("memberships_user", "id"),
 )

@@ -4,7 +4,19 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, PrimaryKeyConstraint, Text, UniqueConstraint, bindparam, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    func,
+    select,
+)
 
 from chassis.database import Query, UnitOfWork, global_table
 from services.identity.sessions.refresh_tokens import RefreshToken
@@ -32,6 +44,7 @@ sessions: Final = global_table(
     Column("user_agent", Text, nullable=False),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("family", name="sessions_family"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], name="sessions_user_id"),
     Index("sessions_user", "user_id", "network"),
     Index("sessions_expire_time", "expire_time"),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import ARRAY, Column, PrimaryKeyConstraint, Text, UniqueConstraint, Uuid, any_, bindparam, select
+from sqlalchemy import ARRAY, Column, ForeignKeyConstraint, PrimaryKeyConstraint, Text, UniqueConstraint, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis import ids
@@ -31,6 +31,7 @@ passwords: Final = global_table(
     Column("hash", Text, nullable=False),
     moment("update_time"),
     PrimaryKeyConstraint("user_id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"], name="passwords_user_id"),
 )
 
 

@@ -5,6 +5,7 @@ import secrets
 
 import pytest
 from google.protobuf.empty_pb2 import Empty
+from grpc import StatusCode, aio
 
 from chassis.errors import Code
 from kith.identity.v1.auth_pb2 import RefreshRequest, SignOutRequest
@@ -77,8 +78,8 @@ async def test_a_forged_token_does_nothing_but_count_against_its_address(owner, 
 
 @pytest.mark.parametrize("token", ["", "crt_", "garbage", RefreshToken.first(secrets.token_bytes(16)).text()])
 async def test_what_was_never_ours_is_refused(refresh, token):
-    refusal = await refused(refresh(token))
-    assert (refusal.code, refusal.reason) == (Code.UNAUTHENTICATED, "SESSION_INVALID")
+    answer = await refused(refresh(token))
+    assert (answer.code, answer.reason) == (Code.UNAUTHENTICATED, "SESSION_INVALID")
 
 
 async def test_an_expired_session_is_not_renewed(owner, refresh, rows):
@@ -116,3 +117,20 @@ async def test_signing_out_without_a_session_is_no_error(sign_out):
     await sign_out("")
     await sign_out("garbage")
     await sign_out(RefreshToken.first(secrets.token_bytes(16)).text())
+
+
+async def test_an_ended_session_is_served_no_longer_although_its_access_token_lasts(owner, sign_out, me):
+    async def is_served() -> bool:
+        try:
+            await me.GetMe(Empty(), metadata=bearer(owner.session))
+        except aio.AioRpcError as error:
+            return error.code() != StatusCode.UNAUTHENTICATED
+        return True
+
+    assert await is_served()
+    await sign_out(owner.session.refresh_token)
+    for _ in range(40):  # two seconds, ID-12
+        await asyncio.sleep(0.05)
+        if not await is_served():
+            return
+    pytest.fail("served after two seconds")
