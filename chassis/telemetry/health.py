@@ -13,6 +13,7 @@ from chassis.telemetry import metrics
 BEAT: Final = 0.25  # seconds between two heartbeats
 HUNG: Final = 10.0  # seconds without a heartbeat after which the process counts as dead
 INTERVAL: Final = 2.0  # seconds between two rounds of checks
+NOT_READY_INTERVAL: Final = 0.2  # seconds while calls cannot come here: starting and coming back are what people wait for
 TIMEOUT: Final = 1.5  # seconds that one check may take
 FAILURES: Final = 3  # in a row make a dependency count as down: one lost packet does not take a process out
 
@@ -77,7 +78,7 @@ class Health:
     async def _check_on(self) -> None:
         while True:
             await self.check()
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(self._interval if self.ready else min(self._interval, NOT_READY_INTERVAL))
 
     async def check(self) -> None:
         """Check every dependency once, side by side."""
