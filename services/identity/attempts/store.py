@@ -1,15 +1,14 @@
 """Counted attempts: class global, since they are made before anybody is known."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Index, PrimaryKeyConstraint, Text, bindparam, func, literal, select
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Text, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Query, UnitOfWork, global_table
 from services.identity.attempts.rules import Count
-from services.identity.store import METADATA, moment
+from services.identity.store import METADATA, found, moment
 
 attempts: Final = global_table(
     "attempts",
@@ -20,37 +19,31 @@ attempts: Final = global_table(
     PrimaryKeyConstraint("key"),
     Index("attempts_last_time", "last_time"),
 )
-_KEY: Final = func.unnest(bindparam("keys", type_=ARRAY(Text))).column_valued("wanted")
-_ROWS: Final = upsert(attempts).from_select(
-    ["key", "failures", "last_time"],
-    select(_KEY, literal(0, BigInteger), bindparam("now", type_=DateTime(timezone=True))).order_by(_KEY),
-)
+_BY_KEY: Final = attempts.c.key == bindparam("for_key")
+_NEW: Final = upsert(attempts).values(key=bindparam("for_key"), failures=0, last_time=bindparam("now"))
 # An update that changes nothing locks the row and returns it, whether it was there or not.
-_LOCK: Final = Query(_ROWS.on_conflict_do_update(index_elements=["key"], set_={"failures": attempts.c.failures}).returning(*attempts.c))
-_SET: Final = Query(
-    attempts.update().values(failures=bindparam("count"), last_time=bindparam("time")).where(attempts.c.key == bindparam("for_key"))
-)
-_FORGIVE: Final = Query(
-    attempts.update().values(failures=func.greatest(attempts.c.failures - 1, 0)).where(attempts.c.key == bindparam("for_key"))
-)
-_FORGET: Final = Query(attempts.delete().where(attempts.c.key == bindparam("for_key")))
+_LOCK: Final = Query(_NEW.on_conflict_do_update(index_elements=["key"], set_={"failures": attempts.c.failures}).returning(*attempts.c))
+_READ: Final = Query(select(attempts).where(_BY_KEY))
+_SET: Final = Query(attempts.update().values(failures=bindparam("count"), last_time=bindparam("time")).where(_BY_KEY))
+_FORGET: Final = Query(attempts.delete().where(_BY_KEY))
 _PURGE: Final = Query(attempts.delete().where(attempts.c.last_time < bindparam("before")))
 
 
-async def lock(work: UnitOfWork, *keys: str) -> Mapping[str, Count]:
-    """Return the counts under some keys, 0 for a new one, locked in one order so that no two attempts wait for each other."""
-    rows = await work.all(_LOCK, keys=sorted(keys), now=work.now)
-    return {row["key"]: Count(row["failures"], row["last_time"]) for row in rows}
+async def lock(work: UnitOfWork, key: str) -> Count:
+    """Return the count under a key, 0 for a new one, and let nobody else change it until the unit of work ends."""
+    row = found(await work.first(_LOCK, for_key=key, now=work.now))
+    return Count(row["failures"], row["last_time"])
+
+
+async def read(work: UnitOfWork, key: str) -> Count | None:
+    """Return the count under a key."""
+    row = await work.first(_READ, for_key=key)
+    return Count(row["failures"], row["last_time"]) if row else None
 
 
 async def count(work: UnitOfWork, key: str, failures: int) -> None:
     """Keep the new count of a locked key."""
     await work.run(_SET, for_key=key, count=failures, time=work.now)
-
-
-async def forgive_one(work: UnitOfWork, key: str) -> None:
-    """Take back one attempt, which succeeded."""
-    await work.run(_FORGIVE, for_key=key)
 
 
 async def forget(work: UnitOfWork, key: str) -> None:

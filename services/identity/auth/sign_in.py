@@ -53,7 +53,7 @@ class SignIn:
         stored = known.credential.hash if known.credential else None
         fits = await self._hasher.verify(stored, request.password)
         if not fits or known.credential is None or not known.tenants:
-            await _leave_trail(known)
+            await self._count_failure(known)
             raise Unauthenticated(Reason.CREDENTIALS_WRONG, "the email and the password do not fit together")
         return await self._enter(known, known.credential, request.password)
 
@@ -74,7 +74,7 @@ class SignIn:
         keys = await self._keyring.current()
         renewed = await self._hasher.hash(password) if self._hasher.outdated(credential.hash) else ""
         async with unit_of_work(known.tenants[0]) as work:
-            await self._attempts.succeeded(work, email_key=known.email.key, address=work.request.client_ip)
+            await self._attempts.succeeded(work, email_key=known.email.key)
             if renewed:
                 await users.replace_hash(work, credential.user_id, credential.hash, renewed)
             member = await members.get(work, credential.user_id)
@@ -84,14 +84,13 @@ class SignIn:
             work.note(member.id, outcome="signed_in")
         return session
 
+    async def _count_failure(self, known: Known) -> None:
+        """Write a failed attempt into the trail of the account's organisation; an unknown account's into the trail of nobody's.
 
-async def _leave_trail(known: Known) -> None:
-    """Write a failed attempt into the trail of the account's organisation; an unknown account's into the trail of nobody's.
-
-    Both are the same work, so that neither answer comes sooner.
-    """
-    tenant_id = known.tenants[0] if known.tenants else NOBODY
-    user_id = known.credential.user_id if known.credential else NOBODY
-    async with unit_of_work(tenant_id) as work:
-        work.note(user_id, outcome="refused")
-    log.warning("sign_in_failed", known=user_id != NOBODY)
+        Both are the same work, so that neither answer comes sooner.
+        """
+        user_id = known.credential.user_id if known.credential else NOBODY
+        async with unit_of_work(known.tenants[0] if known.tenants else NOBODY) as work:
+            await self._attempts.failed(work, address=work.request.client_ip)
+            work.note(user_id, outcome="refused")
+        log.warning("sign_in_failed", known=user_id != NOBODY)

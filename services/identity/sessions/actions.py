@@ -72,7 +72,7 @@ class Sessions:
             case Verdict.REUSED:
                 await _end(work, locked, SessionEnded.CAUSE_REUSE)
             case Verdict.FORGED:
-                await self._attempts.count_forgery(work, address=work.request.client_ip)
+                await self._attempts.failed(work, address=work.request.client_ip)
 
     async def _session(self, work: UnitOfWork, keys: Keys, member: Member, live: Live, token: RefreshToken) -> Session:
         issued = access_tokens.issue(

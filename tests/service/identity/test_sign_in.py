@@ -73,12 +73,21 @@ async def test_many_guesses_at_once_are_as_many_guesses(owner, sign_in, coming_f
 
 
 async def test_an_address_that_fails_on_many_accounts_gets_slow_and_others_do_not(sign_in, coming_from):
+    def guess(metadata):
+        return refused(sign_in(f"nobody-{secrets.token_hex(8)}@example.com", "guess", metadata))
+
     metadata = coming_from()
-    failures = [refused(sign_in(f"nobody-{secrets.token_hex(8)}@example.com", "guess", metadata)) for _ in range(31)]
-    reasons = {each.reason for each in await asyncio.gather(*failures)}
-    assert reasons == {"CREDENTIALS_WRONG", "SIGN_IN_SLOWED"}
-    elsewhere = sign_in(f"nobody-{secrets.token_hex(8)}@example.com", "guess", coming_from())
-    assert (await refused(elsewhere)).reason == "CREDENTIALS_WRONG"
+    failures = [await guess(metadata) for _ in range(30)]
+    assert {each.reason for each in failures} == {"CREDENTIALS_WRONG"}
+    assert (await guess(metadata)).reason == "SIGN_IN_SLOWED"
+    assert (await guess(coming_from())).reason == "CREDENTIALS_WRONG"
+
+
+async def test_many_colleagues_sign_in_at_once_from_one_address(new_owner, sign_in, coming_from):
+    metadata = coming_from()
+    owners = [await new_owner() for _ in range(8)]
+    sessions = await asyncio.gather(*(sign_in(owner.email, owner.password, metadata) for owner in owners for _ in range(4)))
+    assert len({session.refresh_token for session in sessions}) == 32
 
 
 async def test_every_attempt_on_an_account_stands_in_its_trail(owner, sign_in, rows):
