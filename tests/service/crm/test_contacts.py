@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -11,6 +12,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from kith.crm.v1 import contacts_pb2 as pb
 from tests.conftest import Join, Person
 from tests.service.crm.conftest import Contact, MakeCompany, MakeContact, Refused, all_pages, refused
+
+NOBODY = "00000000-0000-7000-8000-000000000000"
 
 
 async def test_a_contact_is_read_as_it_was_created(
@@ -29,7 +32,7 @@ async def test_a_contact_is_read_as_it_was_created(
         address={"lines": ["1 Main Street"], "city": "Springfield", "region": "us"},
         social_profiles=[{"network": "linkedin", "url": "https://www.linkedin.com/in/ann"}],
         tags=["vip"],
-        last_contacted_time="2026-01-31T09:30:00.123456Z",
+        last_contacted_time=datetime(2026, 1, 31, 9, 30, 0, 123_456, tzinfo=UTC),
     )
     assert await contacts.GetContact(pb.GetContactRequest(id=made.id)) == made
     assert (made.etag, made.display_name, made.owner_id) == ('"1"', "Ann Lee", owner.user_id)
@@ -57,7 +60,7 @@ async def test_all_that_is_wrong_is_named_by_field_and_nothing_is_kept(contacts:
     assert not (await contacts.ListContacts(pb.ListContactsRequest())).contacts
 
 
-@pytest.mark.parametrize("unknown", [str(uuid.uuid4()), "nobody"])
+@pytest.mark.parametrize("unknown", [NOBODY, "nobody"])
 async def test_an_owner_who_is_no_member_is_refused(contacts: Any, unknown: str) -> None:
     refusal = await refused(contacts.CreateContact(pb.CreateContactRequest(contact=Contact(given_name="Ann", owner_id=unknown))))
     assert (refusal.reason, refusal.domain, refusal.fields) == ("OWNER_UNKNOWN", "crm.kith.dev", ["owner_id"])
@@ -75,13 +78,13 @@ async def test_a_member_of_the_organisation_may_own_a_contact(contacts: Any, own
     assert made.owner_id == colleague.user_id
 
 
-@pytest.mark.parametrize("unknown", [str(uuid.uuid4()), "acme"])
+@pytest.mark.parametrize("unknown", [NOBODY, "acme"])
 async def test_a_company_that_is_not_there_is_refused(contacts: Any, unknown: str) -> None:
     refusal = await refused(contacts.CreateContact(pb.CreateContactRequest(contact=Contact(given_name="Ann", company_id=unknown))))
     assert (refusal.reason, refusal.fields) == ("COMPANY_UNKNOWN", ["company_id"])
 
 
-@pytest.mark.parametrize("unknown", [str(uuid.uuid4()), "x", ""])
+@pytest.mark.parametrize("unknown", [NOBODY, "x", ""])
 async def test_what_is_not_there_is_not_found(contacts: Any, unknown: str) -> None:
     for call in (
         contacts.GetContact(pb.GetContactRequest(id=unknown)),
