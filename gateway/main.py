@@ -65,20 +65,24 @@ async def run(settings: EdgeSettings) -> None:
         stack.push_async_callback(asyncio.to_thread, probes.stop)
         await stack.enter_async_context(task(trust.keys.keep_fresh(), name="keys"))
         await stack.enter_async_context(task(health.watch(), name="health"))
-        await _serve(server(edge, settings), health, settings.drain_seconds)
+        await serve(server(edge, settings), health, _ended(), drain_seconds=settings.drain_seconds)
 
 
-async def _serve(http: Server, health: EdgeHealth, drain_seconds: float) -> None:
-    """Serve; on a signal say not ready, give load balancers time to see it, then close the port and end what is in flight."""
-    ending = asyncio.Event()
-    loop = asyncio.get_running_loop()
+def _ended() -> asyncio.Event:
+    """Return an event that is set when the process is asked to end."""
+    event = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain_seconds: float) -> None:
+    """Serve until told to end; then say not ready, give load balancers time to see it, close the port and end what is in flight."""
     serving = asyncio.create_task(http.serve())
+    waiting = asyncio.create_task(ended.wait())
     health.started = True
-    stopping = asyncio.create_task(ending.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
     health.draining = True
     if not serving.done():
         log.info("draining")

@@ -1,0 +1,186 @@
+"""The HTTP server and the process: what stands before a request is one, and a calm end."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.tokens.service import new_key, public_key_set
+from gateway import server as servers
+from gateway.contract import Contract
+from gateway.main import build, serve
+from gateway.upstreams import Upstreams
+from tests.gateway.conftest import Tokens
+from tests.gateway.shop.service import Shop
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(contract: Contract, shop: Shop, made: Any) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    upstreams = Upstreams({"shop": f"127.0.0.1:{shop.port}"}, contract.methods)
+    edge, health = build(made, contract, upstreams, principals=Tokens(), service_token=str)
+    ending = asyncio.Event()
+    http = servers.server(edge, made)
+    task = asyncio.create_task(serve(http, health, ending, drain_seconds=made.drain_seconds))
+    while not http.started:
+        await asyncio.sleep(0.01)
+    yield made.port, ending
+    ending.set()
+    await task
+    await upstreams.close()
+
+
+@pytest.fixture
+async def port(contract: Contract, shop: Shop, settings: Callable[..., Any]) -> AsyncIterator[int]:
+    async with running(contract, shop, settings(port=free_port())) as (number, _):
+        yield number
+
+
+async def say(port: int, *pieces: bytes, pause: float = 0) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in pieces:
+        writer.write(piece)
+        await asyncio.sleep(pause)
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+def parsed(answer: bytes) -> tuple[int, Any]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+async def test_a_request_over_the_wire(port: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        answer = await client.get("/v1/probes/a%2Fb")
+        assert (answer.status_code, answer.json()["id"], answer.headers["content-type"]) == (200, "a/b", "application/json")
+        assert (await client.get("/nothing")).status_code == 404
+        async with client.stream("GET", "/v1/shelves:watch?count=3") as stream:
+            assert len([line async for line in stream.aiter_lines() if line.startswith("data:")]) == 3
+
+
+@pytest.mark.parametrize("raw", [b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"])
+async def test_what_is_no_http_is_a_problem_document(port: int, raw: bytes) -> None:
+    status, body = parsed(await say(port, raw))
+    assert (status, body["code"], body["status"]) == (400, "BODY_INVALID", 400)
+
+
+async def test_an_endless_head_is_cut(port: int) -> None:
+    lines = b"".join(b"x-%d: %b\r\n" % (number, b"y" * 1000) for number in range(66))
+    status, body = parsed(await say(port, b"GET /livez HTTP/1.1\r\n" + lines))
+    assert (status, body["code"]) == (431, "HEADERS_TOO_LARGE")
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "HEAD_SECONDS", 0.2)
+    assert await say(port) == b""
+    assert await say(port, b"GET /livez HTTP/1.1\r\n", b"x: y\r\n", pause=0.1) == b""
+
+
+async def test_a_large_body_is_refused_and_the_connection_lives_on(port: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        assert (await client.post("/v1/echo", content=b"x" * 2_000_000)).status_code == 413
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_draining_loses_no_request(contract: Contract, shop: Shop, settings: Callable[..., Any]) -> None:
+    """Clients that keep their connections and go on until the port is closed get an answer to every request that they sent."""
+    answered, closing = [], []
+    async with running(contract, shop, settings(port=free_port(), drain_seconds=0.3)) as (port, ending):
+
+        async def go_on(client: httpx.AsyncClient) -> None:
+            while True:
+                try:
+                    answer = await client.get("/v1/probes/1")
+                except httpx.ConnectError:
+                    return
+                answered.append(answer.status_code)
+                closing.append(answer.headers.get("connection"))
+
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+            going = [asyncio.create_task(go_on(client)) for _ in range(8)]
+            await asyncio.sleep(0.3)
+            ending.set()
+            await asyncio.gather(*going)
+    assert set(answered) == {200}
+    assert "close" in closing
+
+
+async def test_draining_answers_what_is_in_flight_and_what_is_just_coming(
+    contract: Contract, shop: Shop, settings: Callable[..., Any]
+) -> None:
+    async with running(contract, shop, settings(port=free_port(), body_seconds=3)) as (port, ending):
+        post = b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
+        slow = asyncio.create_task(say(port, post + b"{", b"}", pause=0.4))
+        late = asyncio.create_task(say(port, b"", b"GET /v1/probes/1 HTTP/1.1\r\nhost: x\r\n\r\n", pause=0.4))
+        await asyncio.sleep(0.1)
+        ending.set()
+        for answer in await asyncio.gather(slow, late):
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in answer.lower()
+
+
+async def test_the_process_starts_tells_and_ends(tmp_path: Path) -> None:
+    key = new_key("edge")
+    (tmp_path / "key").write_text(json.dumps(key.as_dict(private=True)))
+    (tmp_path / "keys").write_text(json.dumps(public_key_set([key])))
+    port, admin = free_port(), free_port()
+    environment = os.environ | {
+        "KITH_PORT": str(port),
+        "KITH_ADMIN_PORT": str(admin),
+        "KITH_UPSTREAMS": json.dumps(dict.fromkeys(["identity", "crm", "calendar", "billing", "ai"], "127.0.0.1:1")),
+        "KITH_SERVICE_KEY_FILE": str(tmp_path / "key"),
+        "KITH_SERVICE_KEYS_FILE": str(tmp_path / "keys"),
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "gateway.main", env=environment, stdout=asyncio.subprocess.PIPE)
+    try:
+        async with httpx.AsyncClient(timeout=2) as client:
+            await until_up(client, f"http://127.0.0.1:{port}/livez")
+            assert (await client.get(f"http://127.0.0.1:{port}/readyz")).json()["dependencies"]["identity"] == {"up": False, "needed": True}
+            assert (await client.get(f"http://127.0.0.1:{port}/openapi.json")).json()["openapi"] == "3.1.0"
+            assert (await client.get(f"http://127.0.0.1:{port}/v1/contacts")).status_code == 401
+            assert "http_server_request_duration_seconds" in (await client.get(f"http://127.0.0.1:{admin}/metrics")).text
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until_up(client: httpx.AsyncClient, url: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                if (await client.get(url)).status_code == 200:
+                    return
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+
+
+async def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "KITH_PORT": "0"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.main", env=environment, stderr=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert b"KITH_PORT" in said
+    assert b"KITH_SERVICE_KEY_FILE" in said
