@@ -46,7 +46,8 @@ def names_ids(image: Image, method: Method) -> bool:
 
 
 def _filled(image: Image, name: str, foreign: str, samples: Mapping[str, Json]) -> Iterator[tuple[str, Any]]:
-    for field in image.messages[name].fields.values():
+    fields = image.messages[name].fields.values() if name in image.messages else ()
+    for field in fields:
         if _is_id(field):
             yield _json(field.name), [foreign] if field.is_repeated else foreign
         elif field.type_name in samples:

@@ -12,7 +12,7 @@ from chassis import names
 from chassis.database import tenancy
 from chassis.database.tables import tenant_table
 from stack.topology import SERVICES
-from tests.conftest import Dsn
+from tests.conftest import AdminDsn
 from tests.platform.catalogue import EXEMPT, GAPS, Gap
 
 PLANTED_IN = "crm"
@@ -27,9 +27,9 @@ def offenders(connection: Connection, gap: Gap) -> set[str]:
 
 
 @pytest.fixture
-def planted(dsn: Dsn) -> Iterator[Connection]:
+def planted(admin_dsn: AdminDsn) -> Iterator[Connection]:
     """A transaction of the administrator in which one good tenant table was made; nothing of it stays."""
-    with connect(dsn(PLANTED_IN, "admin")) as connection:
+    with connect(admin_dsn(PLANTED_IN)) as connection:
         keys = (UniqueConstraint("tenant_id", "id2"), UniqueConstraint("tenant_id", "id2", "id"))
         tenant_table("planted", MetaData(), Column("id", Uuid), Column("id2", Uuid), *keys).create(connection)
         tenancy.protect(Operations(MigrationContext.configure(connection)), "planted")
@@ -38,8 +38,8 @@ def planted(dsn: Dsn) -> Iterator[Connection]:
 
 
 @pytest.mark.parametrize("service", [service.name for service in SERVICES])
-def test_the_catalogue_shows_no_gap(dsn: Dsn, service: str) -> None:
-    with connect(dsn(service, "admin")) as connection:
+def test_the_catalogue_shows_no_gap(admin_dsn: AdminDsn, service: str) -> None:
+    with connect(admin_dsn(service)) as connection:
         found = {gap.what: offenders(connection, gap) - EXEMPT.keys() for gap in GAPS}
     assert {what: who for what, who in found.items() if who} == {}
 
@@ -53,9 +53,9 @@ def test_a_planted_gap_is_seen(planted: Connection, gap: Gap) -> None:
     assert len(offenders(planted, gap) - before) == 1
 
 
-def test_every_exemption_is_for_something_that_is_there(dsn: Dsn) -> None:
+def test_every_exemption_is_for_something_that_is_there(admin_dsn: AdminDsn) -> None:
     found: set[str] = set()
     for service in SERVICES:
-        with connect(dsn(service.name, "admin")) as connection:
+        with connect(admin_dsn(service.name)) as connection:
             found |= {name for gap in GAPS for name in offenders(connection, gap)}
     assert found >= EXEMPT.keys()
