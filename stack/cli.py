@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
-import psutil
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -21,11 +20,14 @@ from stack.lifetime import until_asked
 from stack.processes.supervisor import StartError
 from stack.settings import Settings, SettingsError
 from stack.state import State
+from stack.waiting import survivors
 from stack.wiring import Wiring
 
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run and look after Kith.")
 console: Final = Console(highlight=False, soft_wrap=True)
 errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+
+DOWN_SECONDS: Final = 300.0
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of keys, databases and logs; KITH_DATA, else ~/.local/state/kith.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -83,7 +85,8 @@ def down(*, data: Data = None) -> None:
         return
     if supervisor := state.supervisor.process():
         supervisor.terminate()
-        psutil.wait_procs([supervisor])
+        if survivors([supervisor], DOWN_SECONDS):
+            _stop_with(f"it did not stop within {DOWN_SECONDS:g} s; see the logs in {layout.logs}")
     else:
         leftovers.end(state)
         layout.state.unlink(missing_ok=True)

@@ -46,6 +46,8 @@ class Platform:
         else:
             await self.start_backing()
             await _together(self._services())
+        self.state.complete = True
+        self.state.save(self.layout.state)
 
     async def start_backing(self) -> None:
         """Start PostgreSQL and NATS, unless the operator brings them, and prepare both. Raises StartError."""

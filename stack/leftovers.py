@@ -1,10 +1,12 @@
 """Ends what an earlier `kith up` left behind when it was killed; nobody else's process is ever touched."""
 
+from contextlib import suppress
 from typing import Final
 
 import psutil
 
 from stack.state import State
+from stack.waiting import survivors
 
 PEACEFUL_SECONDS: Final = 5.0
 """Children learn of their parent's death from the kernel, so mostly there is only something to wait for."""
@@ -12,13 +14,11 @@ PEACEFUL_SECONDS: Final = 5.0
 
 def end(state: State) -> list[str]:
     """Wait for the processes of an earlier start to end, ask them, then end them. Return the names of those that had to be asked."""
-    left = state.alive()
-    _, stubborn = psutil.wait_procs(left, timeout=PEACEFUL_SECONDS)
-    for process in stubborn:
-        process.terminate()
+    stubborn = survivors(state.alive(), PEACEFUL_SECONDS)
     names = [process.name() for process in stubborn]
-    _, lost = psutil.wait_procs(stubborn, timeout=PEACEFUL_SECONDS)
-    for process in lost:
-        process.kill()
-    psutil.wait_procs(lost, timeout=PEACEFUL_SECONDS)
+    for act in (psutil.Process.terminate, psutil.Process.kill):
+        for process in stubborn:
+            with suppress(psutil.NoSuchProcess):
+                act(process)
+        stubborn = survivors(stubborn, PEACEFUL_SECONDS)
     return names

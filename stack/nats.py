@@ -1,6 +1,7 @@
 """The embedded NATS server with JetStream: its configuration, and one user per service."""
 
 import json
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +41,7 @@ class Broker:
             log=self._layout.log(NATS),
             address=f"127.0.0.1:{self._port}",
             probe=jetstream_ready(f"127.0.0.1:{self._port}"),
+            death_signal=signal.SIGTERM,
             ready_timeout=self._settings.ready_timeout,
             stop_timeout=self._settings.stop_timeout,
         )

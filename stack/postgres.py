@@ -18,6 +18,7 @@ from stack.processes.spawn import Account, spawn
 from stack.processes.supervisor import Command, StartError
 from stack.settings import Settings
 from stack.topology import POSTGRES
+from stack.waiting import survivors
 
 SUPERUSER: Final = "postgres"
 LONGEST_SOCKET_PATH: Final = 100
@@ -87,6 +88,7 @@ class Cluster:
             before=self._clear,
             account=self._account,
             stop_signal=signal.SIGINT,
+            death_signal=signal.SIGINT,
             ready_timeout=self._settings.ready_timeout,
             stop_timeout=self._settings.stop_timeout,
         )
@@ -131,7 +133,10 @@ class Cluster:
         if not note.exists():
             return
         if process := _of_cluster(_first_number(note), self._layout.cluster):
-            await _end(process)
+            process.send_signal(signal.SIGINT)
+            if await asyncio.to_thread(survivors, [process], LEFTOVER_SECONDS):
+                process.send_signal(signal.SIGQUIT)
+                await asyncio.to_thread(survivors, [process], LEFTOVER_SECONDS)
         note.unlink(missing_ok=True)
 
     def _own_folder(self, folder: Path) -> None:
@@ -171,17 +176,3 @@ def _of_cluster(pid: int, cluster: Path) -> psutil.Process | None:
         if pid and process.name().startswith("postgres") and Path(process.cwd()) == cluster.resolve():
             return process
     return None
-
-
-async def _end(process: psutil.Process) -> None:
-    with suppress(psutil.NoSuchProcess):
-        process.send_signal(signal.SIGINT)
-        await asyncio.to_thread(_wait, process)
-
-
-def _wait(process: psutil.Process) -> None:
-    try:
-        process.wait(LEFTOVER_SECONDS)
-    except psutil.TimeoutExpired:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(LEFTOVER_SECONDS)

@@ -7,6 +7,7 @@ import psutil
 from pydantic import BaseModel, Field
 
 from stack.layout import write_private
+from stack.waiting import is_running
 
 
 class ProcessId(BaseModel):
@@ -24,10 +25,9 @@ class ProcessId(BaseModel):
         """Return the process if it is still the one that was written down."""
         try:
             process = psutil.Process(self.pid)
-            same = process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        return process if same else None
+        return process if process.create_time() == self.started and is_running(process) else None
 
 
 class Running(BaseModel):
@@ -47,6 +47,7 @@ class State(BaseModel):
     supervisor: ProcessId
     url: str
     ports: dict[str, int] = Field(default_factory=dict)
+    complete: bool = False
     processes: dict[str, Running] = Field(default_factory=dict)
 
     @classmethod
@@ -63,8 +64,8 @@ class State(BaseModel):
 
     @property
     def is_ready(self) -> bool:
-        """Say whether every process answers."""
-        return bool(self.processes) and all(process.phase == "ready" for process in self.processes.values())
+        """Say whether everything was started and every process answers."""
+        return self.complete and all(process.phase == "ready" for process in self.processes.values())
 
     def alive(self) -> list[psutil.Process]:
         """Return the processes that still run, the last started first."""

@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from stack.layout import Layout
 from stack.settings import Settings
 from stack.state import State
 from stack.topology import default_ports
+from stack.waiting import survivors
 from stack.wiring import Wiring
 
 FOLDER: Final = "KITH_TEST_FOLDER"
@@ -72,22 +75,27 @@ def _start(folder: Path) -> State:
     if log.exists():
         raise RuntimeError(f"the platform did not start for an earlier test:\n{log.read_text()}")
     command = [KITH, "up", "--no-seed", "--data", str(folder / "data"), "--ends-with", os.environ[SESSION]]
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=output, stderr=output, start_new_session=True)
-    return wait_until_ready(folder / "data", process, log)
+    return wait_until_ready(folder / "data", spawn(command, log), log)
 
 
-def wait_until_ready(data: Path, process: subprocess.Popen[bytes], log: Path) -> State:
+def spawn(command: list[str], log: Path, **environment: str) -> psutil.Process:
+    """Start a process that may outlive whoever started it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    outputs = [(os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    return psutil.Process(
+        os.posix_spawn(command[0], command, {**os.environ, **ENVIRONMENT, **environment}, file_actions=outputs, setsid=True)
+    )
+
+
+def wait_until_ready(data: Path, process: psutil.Process, log: Path) -> State:
     """Return the state of a platform that was just started, once all of it answers. Raises RuntimeError."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         state = State.load(Layout(data).state)
         if state and state.supervisor.pid == process.pid and state.is_ready:
             return state
-        try:
-            process.wait(POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    process.kill()
+        if not survivors([process], POLL_SECONDS):
+            break
+    else:
+        process.kill()
     raise RuntimeError(f"the platform did not start:\n{log.read_text()}")

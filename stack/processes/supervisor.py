@@ -47,6 +47,8 @@ class Command:
     before: Callable[[], Awaitable[None]] = nothing
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    """What the kernel sends when `kith up` was killed: services are safe to kill at any point, servers shut down."""
     ready_timeout: float
     stop_timeout: float
 
@@ -111,7 +113,7 @@ class Child:
         command = self.command
         await command.before()
         self._process = await spawn(
-            command.argv, env=command.env, log=command.log, account=command.account, death_signal=command.stop_signal, cwd=command.cwd
+            command.argv, env=command.env, log=command.log, account=command.account, death_signal=command.death_signal, cwd=command.cwd
         )
         with suppress(psutil.NoSuchProcess):  # it ended at once; whoever waits for it says so
             self.running.id = ProcessId.of(self._process.pid)

@@ -30,12 +30,10 @@ class Terminal:
     def __init__(self, data: Path, log: Path) -> None:
         self.data = data
         self.log = log
-        self._up: subprocess.Popen[bytes] | None = None
+        self._up: psutil.Process | None = None
 
     def up(self, **environment: str) -> State:
-        command = [running.KITH, "up", "--no-seed", "--data", str(self.data)]
-        with self.log.open("w") as output:
-            self._up = subprocess.Popen(command, env={**os.environ, **running.ENVIRONMENT, **environment}, stdout=output, stderr=output)
+        self._up = running.spawn([running.KITH, "up", "--no-seed", "--data", str(self.data)], self.log, **environment)
         return running.wait_until_ready(self.data, self._up, self.log)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,14 +42,12 @@ class Terminal:
             command, env={**os.environ, **running.ENVIRONMENT}, capture_output=True, text=True, timeout=SECONDS, check=False
         )
 
-    def end(self, number: signal.Signals) -> int:
+    def end(self, number: signal.Signals) -> int | None:
         assert self._up
         self._up.send_signal(number)
         return self._up.wait(SECONDS)
 
     def close(self) -> None:
-        if self._up and self._up.poll() is None:
-            self.end(signal.SIGTERM)
         self.run("down")
 
 
@@ -95,7 +91,7 @@ async def test_a_killed_service_is_started_again(terminal: Terminal) -> None:
     assert victim
     os.kill(victim.pid, signal.SIGKILL)
     async with asyncio.timeout(SECONDS):
-        while not ((after := _state(terminal)).processes["ai"].restarts == 1 and after.is_ready):
+        while not ((after := _state(terminal)).processes["ai"].restarts == 1 and after.is_ready):  # noqa: ASYNC110 - another process's doing
             await asyncio.sleep(0.1)
     assert after.processes["ai"].id != victim
     assert "ai: ended with -9, restarting" in terminal.log.read_text()
