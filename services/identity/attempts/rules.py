@@ -49,7 +49,9 @@ class Count:
 
 def remaining(pace: Pace, count: Count, now: datetime) -> timedelta:
     """Return how long to wait before the next attempt; nothing when it may be made now."""
-    return max(timedelta(0), count.last_time + pace.wait(current(pace, count, now)) - now)
+    wait = pace.wait(current(pace, count, now))
+    # Another attempt that began later may have been counted first, so the last one may lie ahead of now.
+    return max(timedelta(0), count.last_time + wait - now) if wait else wait
 
 
 def current(pace: Pace, count: Count, now: datetime) -> int:

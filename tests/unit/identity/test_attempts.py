@@ -27,6 +27,10 @@ def test_however_often_somebody_failed_the_wait_is_over_after_the_cap(failures: 
         assert not rules.remaining(ACCOUNT, count, NOW)
 
 
+def test_a_free_attempt_does_not_wait_for_one_that_began_later_and_was_counted_first():
+    assert not rules.remaining(ACCOUNT, Count(ACCOUNT.free - 1, NOW + timedelta(seconds=1)), NOW)
+
+
 def test_a_quiet_quarter_of_an_hour_forgets_all_failures():
     assert rules.current(ACCOUNT, Count(40, NOW - timedelta(minutes=15)), NOW) == 0
     assert rules.current(ACCOUNT, Count(40, NOW - timedelta(minutes=14)), NOW) == 40
