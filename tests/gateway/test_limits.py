@@ -1,5 +1,7 @@
 """Rate limits: fair by principal, bounded in memory, told in headers."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,8 +53,6 @@ async def test_tiers_do_not_share(edge_with) -> None:
 
 
 async def test_more_requests_than_the_edge_takes_are_refused(edge_with) -> None:
-    import asyncio
-
     call = edge_with(concurrent_requests=1)
     slow, answer = await asyncio.gather(call("POST", "/v1/echo", chunks=[b"{", b"}"], pause=0.05), call("GET", "/v1/probes/1"))
     assert (slow.status, answer.status, answer.code) == (200, 503, "OVERLOADED")

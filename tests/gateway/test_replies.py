@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
+from gateway.main import build
+from gateway.upstreams import Upstreams
+from tests.gateway.conftest import Tokens
 from tests.gateway.shop.client import Answer, Client
 from tests.gateway.shop.service import MARK, Shop
 
@@ -108,10 +111,6 @@ async def test_unauthenticated_names_the_way_in(call: Client) -> None:
 
 
 async def test_a_service_that_is_not_there_is_503(contract: Any, settings: Any) -> None:
-    from gateway.main import build
-    from gateway.upstreams import Upstreams
-    from tests.gateway.conftest import Tokens
-
     upstreams = Upstreams({"shop": "127.0.0.1:1"}, contract.methods)
     edge, health = build(settings(call_seconds=1), contract, upstreams, principals=Tokens(), service_token=str)
     answer = await Client(edge)("GET", "/v1/probes/1")

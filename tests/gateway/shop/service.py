@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
+from google.protobuf import message_factory
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -159,8 +160,6 @@ class Shop(grpc.GenericRpcHandler):
         return self.pool.FindServiceByName(SERVICE).FindMethodByName(name)
 
     def _kind(self, descriptor: Any) -> Any:
-        from google.protobuf import message_factory
-
         return message_factory.GetMessageClass(descriptor)
 
     def _messages(self, contract: Contract) -> list[Any]:
