@@ -11,6 +11,7 @@ from services.crm.companies.api import CompanyService
 from services.crm.contacts.actions import Contacts
 from services.crm.contacts.api import ContactService
 from services.crm.members import events as members
+from services.crm.records.jobs import Purge
 from services.crm.tenants import events as tenants
 from services.crm.tenants.actions import Regions
 
@@ -20,9 +21,12 @@ async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
     """Build crm's rooms; identity is asked only for tenants whose events have not come yet."""
     regions = Regions(TenantServiceStub(platform.clients.channel()).GetTenant)
     contacts, companies = Contacts(regions), Companies(regions)
+    # Contacts before companies: one that is gone leaves nobody behind, and nobody stays in one that goes.
+    purge = Purge([contacts.purge, contacts.leave_companies, companies.purge])
     yield Rooms(
         servicers=[ContactService(contacts), CompanyService(companies)],
         handlers=[tenants.HANDLERS, members.HANDLERS],
+        jobs=purge.jobs(),
     )
 
 

@@ -1,6 +1,7 @@
 """What is done with contacts, whoever asks."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from chassis import ids
@@ -13,7 +14,6 @@ from services.crm.contacts import rules, store
 from services.crm.reasons import Reason
 from services.crm.records.actions import Events, Records
 from services.crm.records.drafts import Draft
-from services.crm.records.rules import RESTORABLE
 from services.crm.tenants.actions import Regions
 
 EVENTS: Final = Events(
@@ -54,9 +54,9 @@ class Contacts(Records[Contact]):
         if fresh:
             await store.add_keys(work, fresh)
 
-    async def leave_companies(self, work: UnitOfWork, most: int) -> int:
-        """Take contacts out of companies that are about to be purged, `most` of them at once; return how many there were."""
-        drafts = [Draft(before, self._copy(before)) for before in await store.lock_of_gone_companies(work, work.now - RESTORABLE, most)]
+    async def leave_companies(self, work: UnitOfWork, before: datetime, most: int) -> int:
+        """Take contacts out of companies that were deleted before a time, `most` of them at once; return how many there were."""
+        drafts = [Draft(contact, self._copy(contact)) for contact in await store.lock_of_gone_companies(work, before, most)]
         for draft in drafts:
             draft.after.company_id = ""
         await self._write_updates(work, drafts)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -116,9 +117,9 @@ class Records(ABC, Generic[R]):
         drafts = await self._look(work, [Edit(record_id, etag, shown) for record_id, etag in named])
         return await self._write_and_say(work, drafts, self.events.restored)
 
-    async def purge(self, work: UnitOfWork, most: int) -> int:
-        """Remove records whose time to be restored is over, `most` of them at once; return how many there were."""
-        due = await self.store.lock_due(work, work.now - rules.RESTORABLE, most)
+    async def purge(self, work: UnitOfWork, before: datetime, most: int) -> int:
+        """Remove records that were deleted before a time, `most` of them at once; return how many there were."""
+        due = await self.store.lock_due(work, before, most)
         if due:
             await self.store.remove(work, list(due))
         for record_id, version in due.items():

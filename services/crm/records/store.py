@@ -62,6 +62,16 @@ def arrays(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> dict[str, 
     return {name: [row[name] for row in rows] for name in columns}
 
 
+_TENANTS_TO_PURGE: Final = Query(
+    select(func.tenants_with_purgeable_records(bindparam("before", type_=DateTime(timezone=True))).label("tenant_id"))
+)
+
+
+async def tenants_to_purge(work: UnitOfWork, before: datetime) -> list[str]:
+    """Return the tenants that have records which were deleted before a time; the one question that is asked of all tenants."""
+    return [str(row["tenant_id"]) for row in await work.all(_TENANTS_TO_PURGE, before=before)]
+
+
 class Store(Generic[R]):
     """The statements over one table of records. `derived` gives the columns that are no field of the contract."""
 
