@@ -77,7 +77,7 @@ class Violation(NamedTuple):
     reason: str = ""
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is no error of the program
+class Refusal(Exception):
     """A call that is answered with a status other than OK. The text is for people and must hold no secret and no personal data."""
 
     code: ClassVar[Code] = Code.INTERNAL

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from chassis.errors import Aborted, InvalidArgument, Reason, Violation
+from chassis.errors import InvalidArgument, Reason, Violation
 
 _FORM: Final = re.compile(r'"([1-9][0-9]{0,17})"')
 
@@ -22,7 +22,6 @@ def version(etag: str, *, field: str = "etag") -> int:
     return int(match[1])
 
 
-def check(stored: str, given: str, **metadata: str) -> None:
-    """Refuse a write whose etag is not the stored one. No etag at all means: whatever is there (AIP-154)."""
-    if given and version(given) != version(stored):
-        raise Aborted(Reason.ETAG_MISMATCH, "the record changed since it was read", etag=stored, **metadata)
+def fits(stored: str, given: str) -> bool:
+    """Say whether a write may go on: its etag is the stored one, or it has none and means whatever is there (AIP-154)."""
+    return not given or version(given) == version(stored)

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from google.api import annotations_pb2
 from grpc_tools import protoc
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -43,9 +44,7 @@ def generate(protos: Path = ROOT / "protos", out: Path = ROOT / "gen") -> None:
 
 def _googleapis() -> Path:
     """Return the folder that `google/api/annotations.proto` is imported from: googleapis-common-protos ships its sources."""
-    import google.api.annotations_pb2 as annotations
-
-    return Path(annotations.__file__).parents[2]
+    return Path(annotations_pb2.__file__).parents[2]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The audit trail: who did what to which record, as whom, from where, with the states before and after, redacted."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import orjson
 from google.protobuf.message import Message
@@ -30,23 +31,14 @@ class Entry:
     after: str | None = None
 
 
-@dataclass(slots=True)
-class Changes:
-    """Who changed which fields, for the loser of a race."""
+def actors(rows: Sequence[dict[str, Any]]) -> str:
+    """Return who left the rows, each once, in their order."""
+    return ",".join(dict.fromkeys(row["actor_id"] for row in rows))
 
-    actors: list[str] = field(default_factory=list)
-    fields: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, rows: list[dict[str, Any]]) -> Self:
-        """Gather actors and fields of audit rows, each once, in order."""
-        actors = dict.fromkeys(row["actor_id"] for row in rows)
-        fields = dict.fromkeys(name for row in rows for name in row["changed"])
-        return cls(list(actors), list(fields))
-
-    def metadata(self) -> dict[str, str]:
-        """Return what an ETAG_MISMATCH tells the caller."""
-        return {"changedBy": ",".join(self.actors), "changedFields": ",".join(self.fields)}
+def fields(rows: Sequence[dict[str, Any]]) -> str:
+    """Return which fields the rows changed, each once, in their order."""
+    return ",".join(dict.fromkeys(name for row in rows for name in row["changed"]))
 
 
 def of_event(event: Message, published: Published, before: Message | None) -> Entry:

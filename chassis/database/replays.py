@@ -31,7 +31,7 @@ _COLUMNS: Final = ("principal", "method", "key", "request_hash", "response", "ex
 _INSERT: Final = Query(idempotency.insert().values({name: bindparam(name) for name in _COLUMNS}))
 
 
-class Replay(Exception):  # noqa: N818 - no error: it carries an answer out of the handler
+class Replay(Exception):
     """The call was answered before; `response` holds the serialized answer."""
 
     def __init__(self, response: bytes) -> None:

@@ -11,11 +11,12 @@ import psycopg
 from google.protobuf.message import Message
 from psycopg import AsyncConnection, AsyncPipeline, sql
 
-from chassis import clock
+from chassis import clock, etags
 from chassis.context import Caller, Request, current
 from chassis.database import audit, outbox, replays
 from chassis.database.setting import TENANT
 from chassis.database.statements import Query
+from chassis.errors import Aborted, Reason
 from chassis.telemetry import metrics, tracing
 
 Row = dict[str, Any]
@@ -83,10 +84,18 @@ class UnitOfWork:
         """Roll back at the end although nothing went wrong: the call only asks what would happen."""
         self._kept = False
 
-    async def changes_since(self, resource_id: str, version: int) -> audit.Changes:
-        """Return who changed which fields of a record after a version of it."""
-        rows = await self.all(audit.SINCE, resource_id=resource_id, version=version)
-        return audit.Changes.of(rows)
+    async def check_etag(self, resource_id: str, stored: str, given: str) -> None:
+        """Refuse a stale etag with ETAG_MISMATCH, which names who changed which fields since that version (CRM-3)."""
+        if etags.fits(stored, given):
+            return
+        rows = await self.all(audit.SINCE, resource_id=resource_id, version=etags.version(given))
+        raise Aborted(
+            Reason.ETAG_MISMATCH,
+            "the record changed since it was read",
+            etag=stored,
+            changedBy=audit.actors(rows),
+            changedFields=audit.fields(rows),
+        )
 
     async def start(self) -> None:
         """Bind the transaction to the tenant; answer a repeated idempotency key by raising what answers it."""

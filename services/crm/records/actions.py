@@ -146,17 +146,10 @@ class Records(ABC, Generic[R]):
             return Draft(self.kind(), self.kind(), self._not_found())
         try:
             after = edit.change(before)
-            await self._check_etag(work, before, edit.etag)
+            await work.check_etag(before.id, before.etag, edit.etag)
         except Refusal as refusal:
             return Draft(before, before, refusal)
         return Draft(before, after)
-
-    async def _check_etag(self, work: UnitOfWork, before: R, given: str) -> None:
-        """Refuse a stale etag, and say who changed which fields since (CRM-3)."""
-        stored: str = before.etag
-        if given and etags.version(given) != etags.version(stored):
-            changes = await work.changes_since(before.id, etags.version(given))
-            etags.check(stored, given, **changes.metadata())
 
     async def _write_updates(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
         changed = [draft for draft in drafts if draft.changes]

@@ -9,7 +9,7 @@ from chassis import masks
 from chassis.errors import InvalidArgument, Reason
 from kith.crm.v1.contacts_pb2 import Contact, ContactStatus
 
-FIELDS = sorted(set(each.name for each in Contact.DESCRIPTOR.fields) - masks.SERVER_OWNED - {"display_name"})
+FIELDS = sorted({each.name for each in Contact.DESCRIPTOR.fields} - masks.SERVER_OWNED - {"display_name"})
 
 contacts = st.builds(
     Contact,
