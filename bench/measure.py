@@ -14,9 +14,9 @@ KINDS: Final = ("get", "list", "post")
 RATES: Final = (250, 1000)
 ROUNDS: Final = 3
 CLIENTS: Final = 8
-WARM_SECONDS: Final = 1.0
-CLOSED_SECONDS: Final = 3.0
-OPEN_SECONDS: Final = 5.0
+WARM_SECONDS: Final = 0.7
+CLOSED_SECONDS: Final = 2.0
+OPEN_SECONDS: Final = 4.0
 
 
 @dataclass

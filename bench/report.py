@@ -23,8 +23,8 @@ PARTS: Final = ("edge", "service", "database", "other", "generator")
 def show(console: Console, targets: Sequence[Target], results: Results) -> None:
     """Print one row a system and question: CPU by process, then requests per second or latencies."""
     table = Table(title="CPU microseconds per request (medians)", title_justify="left")
-    for heading in ("question", "system", "total", *PARTS, "requests/s", "failed", "ratio"):
-        table.add_column(heading, justify="left" if heading in {"question", "system"} else "right")
+    for heading in ("asked", "system", "total", *PARTS, "per s", "failed", "ratio"):
+        table.add_column(heading, justify="left" if heading in {"asked", "system"} else "right", no_wrap=True)
     for kind in KINDS:
         costs = [results.figures[target.name].costs[kind] for target in targets]
         first = costs[0].total(targets[0].counted)

@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import uvloop
 from rich.console import Console
@@ -11,10 +12,12 @@ from bench import kith, monolith, report
 from bench.measure import ROUNDS, measure
 from stack import ports
 
+WIDTH: Final = 110
+
 
 async def main(rounds: int) -> None:
     """Run the whole bench; it stops by itself."""
-    console = Console()
+    console = Console(width=WIDTH)
     with tempfile.TemporaryDirectory(prefix="kith-bench-") as folder:
         data = Path(folder)
         console.print("starting")

@@ -26,7 +26,11 @@ class Connection(asyncio.Protocol):
         self._chunks.clear()
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        return await self._answered
+        try:
+            return await self._answered
+        except asyncio.CancelledError:
+            self.close()  # its answer must not be taken for the next one's
+            raise
 
     @property
     def is_closed(self) -> bool:

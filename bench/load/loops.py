@@ -6,13 +6,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import quantiles
+from typing import Final
 
 from bench.load.connection import Connection
+
+BROKEN: Final = 0
+"""Counted instead of a status when the connection broke."""
+UNANSWERED: Final = -1
+"""Counted instead of a status when there was no answer long after the last request."""
+LAST_ANSWERS_SECONDS: Final = 2.0
 
 
 @dataclass
 class Outcome:
-    """What became of a run: latencies in milliseconds, and how many answers were not 200 by status (0: the connection broke)."""
+    """What became of a run: latencies in milliseconds of answers that were 200, and how many were not, by status."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
@@ -56,12 +63,17 @@ class Generator:
         """Send at a fixed rate, whatever the answers do; a request's time starts when it was due (no coordinated omission)."""
         outcome = Outcome()
         start = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            for number in range(int(rate * seconds)):
-                due = start + number / rate
-                await asyncio.sleep(due - time.perf_counter())
-                group.create_task(self._once(next(requests), due, outcome))
+        asked: list[asyncio.Task[None]] = []
+        for number in range(int(rate * seconds)):
+            due = start + number / rate
+            await asyncio.sleep(due - time.perf_counter())
+            asked.append(asyncio.create_task(self._once(next(requests), due, outcome)))
+        _, late = await asyncio.wait(asked, timeout=LAST_ANSWERS_SECONDS)
         outcome.seconds = time.perf_counter() - start
+        outcome.failures[UNANSWERED] += len(late)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         return outcome
 
     def close(self) -> None:
@@ -81,7 +93,7 @@ class Generator:
             connection = await self._take()
             status = await connection.send(request)
         except OSError:
-            outcome.note(0, 0.0)
+            outcome.note(BROKEN, 0.0)
             return
         outcome.note(status, time.perf_counter() - due)
         self._idle.put_nowait(connection)
