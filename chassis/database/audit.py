@@ -42,9 +42,9 @@ def fields(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def of_event(event: Message, published: Published, before: Message | None) -> Entry:
-    """Return the line for a change that is also published."""
+    """Return the line for a change that is also published: the resource after it, or what the event says where it has none."""
     aggregate = contract.aggregate(type(event))
-    after = getattr(event, aggregate.name) if aggregate and aggregate.message_type else None
+    after = getattr(event, aggregate.name) if aggregate else event
     changed = getattr(event, "changed", None)
     return Entry(
         action=contract.event(type(event)).subject,
