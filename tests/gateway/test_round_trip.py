@@ -90,7 +90,7 @@ def everything(contract: Contract) -> Descriptor:
     return contract.pool.FindMessageTypeByName(EVERYTHING)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_messages_come_back_as_they_went(contract: Contract, everything: Descriptor, data: st.DataObject) -> None:
     message = data.draw(messages(everything, 2))
