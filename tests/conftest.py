@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,16 @@ from tests import running
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         running.prepare_session()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Stop the platform before coverage is gathered: its processes write theirs when they end."""
+    try:
+        return (yield)
+    finally:
+        if not hasattr(session.config, "workerinput"):
+            running.end_session()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -46,7 +46,9 @@ def prepare_session() -> None:
 
 
 def end_session() -> None:
-    """Stop the platform if anybody started it, and leave nothing behind."""
+    """Stop the platform if anybody started it, and leave nothing behind. A second call changes nothing."""
+    if FOLDER not in os.environ:
+        return
     folder = Path(os.environ.pop(FOLDER))
     if State.load(Layout(folder / "data").state):
         subprocess.run([KITH, "down", "--data", str(folder / "data")], check=False, stdout=subprocess.DEVNULL)

@@ -85,8 +85,18 @@ def test_one_terminal_starts_what_another_looks_at_and_stops(terminal: Terminal)
     assert terminal.run("status").returncode == 1
 
 
-async def test_a_killed_service_is_started_again(terminal: Terminal) -> None:
+async def test_what_is_killed_is_started_again_and_loses_nothing(terminal: Terminal) -> None:
     before = terminal.up()
+    _write_down(terminal)
+    await _survives_the_death_of_a_service(terminal, before)
+    terminal.end(signal.SIGKILL)
+    after = terminal.up(KITH_PORTS=json.dumps(before.ports))
+    assert after.ports == before.ports
+    assert _written_down(terminal)
+    assert terminal.end(signal.SIGINT) == 0
+
+
+async def _survives_the_death_of_a_service(terminal: Terminal, before: State) -> None:
     victim = before.processes["ai"].id
     assert victim
     os.kill(victim.pid, signal.SIGKILL)
@@ -95,17 +105,6 @@ async def test_a_killed_service_is_started_again(terminal: Terminal) -> None:
             await asyncio.sleep(0.1)
     assert after.processes["ai"].id != victim
     assert "ai: ended with -9, restarting" in terminal.log.read_text()
-
-
-def test_a_kill_leaves_nothing_that_blocks_the_next_start(terminal: Terminal) -> None:
-    before = terminal.up()
-    _write_down(terminal)
-    terminal.end(signal.SIGKILL)
-    same = {"KITH_PORTS": json.dumps(before.ports)}
-    after = terminal.up(**same)
-    assert after.ports == before.ports
-    assert _written_down(terminal)
-    assert terminal.end(signal.SIGINT) == 0
 
 
 def _state(terminal: Terminal) -> State:
