@@ -47,17 +47,17 @@ class Page(NamedTuple):
     next_page_token: str
 
 
-class _Order(NamedTuple):
+class Order(NamedTuple):
     """A sort key and its direction; the id breaks ties."""
 
     column: str
     descending: bool
 
 
-class _Question(NamedTuple):
+class Question(NamedTuple):
     """All that decides the text of a statement."""
 
-    order: _Order
+    order: Order
     shape: Shape | None
     show_deleted: bool
     further: bool
@@ -85,56 +85,56 @@ class Listing:
             raise ValueError(f"{table.name}: a list cannot be sorted by what may be NULL: {', '.join(nullable)}")
         self._table = table
         self._columns = [table.c[name] for name in dict.fromkeys((*columns, *(column.name for column in orders.values()), "id"))]
-        self._orders = {name + suffix: _Order(column.name, bool(suffix)) for name, column in orders.items() for suffix in ("", DESCENDING)}
-        self._default = self._orders[default]
-        self._filters = filters or Fields()
+        self.orders = {name + suffix: Order(column.name, bool(suffix)) for name, column in orders.items() for suffix in ("", DESCENDING)}
+        self._default = self.orders[default]
+        self.filters = filters or Fields()
         self._deleted = deleted
-        self._queries: LRUCache[_Question, Query] = LRUCache(_STATEMENTS)
+        self._queries: LRUCache[Question, Query] = LRUCache(_STATEMENTS)
 
     async def page(self, work: UnitOfWork, ask: Ask) -> Page:
         """Return one page. Refuses a wrong size, filter, order or page token with INVALID_ARGUMENT."""
         size = pages.size(ask.page_size)
         order = self._order(ask.order_by)
-        wanted = self._filters.read(ask.filter)
+        wanted = self.filters.read(ask.filter)
         bound_to = (self._table.name, work.tenant_id, ask.filter.strip(), *map(str, order), str(ask.show_deleted))
         position = self._position(order, pages.unseal(ask.page_token, bound_to)) if ask.page_token else {}
-        query = self._query(_Question(order, wanted.shape, ask.show_deleted, bool(position)))
+        query = self.query(Question(order, wanted.shape, ask.show_deleted, bool(position)))
         rows = await work.all(query, **{SIZE: size + 1}, **wanted.values, **position)
         if len(rows) <= size:
             return Page(rows, "")
         last = rows[size - 1]
         return Page(rows[:size], pages.seal([_plain(last[order.column]), last["id"]], bound_to))
 
-    def _order(self, wanted: str) -> _Order:
+    def _order(self, wanted: str) -> Order:
         """Return the order that is asked for, such as "create_time desc"."""
         words = " ".join(wanted.split())
         if not words:
             return self._default
-        if words in self._orders:
-            return self._orders[words]
-        text = f"must be one of {', '.join(name for name, order in self._orders.items() if not order.descending)}, or one followed by desc"
+        if words in self.orders:
+            return self.orders[words]
+        text = f"must be one of {', '.join(name for name, order in self.orders.items() if not order.descending)}, or one followed by desc"
         raise InvalidArgument(Reason.ORDER_INVALID, f"order_by: {text}", fields=[Violation("order_by", text)])
 
-    def _position(self, order: _Order, sealed: list[Any]) -> dict[str, Any]:
+    def _position(self, order: Order, sealed: list[Any]) -> dict[str, Any]:
         """Return the parameters for the row that a page token names."""
         key, last_id = sealed
         is_moment = isinstance(self._table.c[order.column].type, DateTime)
         return {LAST_KEY: datetime.fromisoformat(key) if is_moment else key, LAST_ID: last_id}
 
-    def _query(self, question: _Question) -> Query:
+    def query(self, question: Question) -> Query:
+        """Return the statement that answers every question of this shape."""
         query = self._queries.get(question)
         if query is None:
             query = self._queries[question] = Query(self._statement(question))
         return query
 
-    def _statement(self, question: _Question) -> Select[Any]:
-        """Return the statement that answers every question of this shape."""
+    def _statement(self, question: Question) -> Select[Any]:
         key, last = self._table.c[question.order.column], self._table.c.id
         statement = select(*self._columns).limit(bindparam(SIZE, type_=BigInteger()))
         if self._deleted is not None and not question.show_deleted:
             statement = statement.where(self._deleted.is_(None))
         if question.shape is not None:
-            statement = statement.where(self._filters.condition(question.shape))
+            statement = statement.where(self.filters.condition(question.shape))
         if question.further:
             behind = operator.lt if question.order.descending else operator.gt
             position = tuple_(bindparam(LAST_KEY, type_=key.type), bindparam(LAST_ID, type_=last.type))

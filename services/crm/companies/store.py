@@ -33,7 +33,7 @@ companies: Final = tenant_table(
     word("source"),
     Column("tags", JSONB, nullable=False),
     Column("description", Text, nullable=False),
-    *indices("companies", orders=ORDERS, words=("domain", "industry", "source"), others=("owner_id",)),
+    *indices("companies", orders=ORDERS, words=("domain", "industry", "source"), others=("employee_count", "owner_id")),
 )
 _C: Final = companies.c
 _MAPPING: Final = Mapping(Company, companies)
@@ -61,7 +61,7 @@ LISTING: Final = Listing(
         filters.timestamp("update_time", _C.update_time),
     ),
 )
-_LIVE: Final = Query(
+LIVE: Final = Query(
     select(_C.id)
     .where(_C.id == func.any(bindparam("ids", type_=ARRAY(_C.id.type))), _C.delete_time.is_(None))
     .with_for_update(read=True, key_share=True)
@@ -75,4 +75,4 @@ def message(row: dict[str, Any]) -> Company:
 
 async def live(work: UnitOfWork, ids: Collection[str]) -> set[str]:
     """Return those of the ids that are companies and not deleted; they stay until the end of the unit of work."""
-    return {row["id"] for row in await work.all(_LIVE, ids=list(ids))}
+    return {row["id"] for row in await work.all(LIVE, ids=list(ids))}

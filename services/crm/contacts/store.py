@@ -106,8 +106,8 @@ LISTING: Final = Listing(
 _KEY_COLUMNS: Final = ("contact_id", "kind", "key")
 _given: Final = unnested(contact_keys, _KEY_COLUMNS)
 _ADD_KEYS: Final = Query(contact_keys.insert().from_select(_KEY_COLUMNS, select(*(_given.c[name] for name in _KEY_COLUMNS))))
-_DROP_KEYS: Final = Query(contact_keys.delete().where(contact_keys.c.contact_id == func.any(bindparam("ids", type_=ARRAY(_C.id.type)))))
-_OF_GONE_COMPANIES: Final = Query(
+DROP_KEYS: Final = Query(contact_keys.delete().where(contact_keys.c.contact_id == func.any(bindparam("ids", type_=ARRAY(_C.id.type)))))
+OF_GONE_COMPANIES: Final = Query(
     select(*(_C[name] for name in _MAPPING.columns))
     .join(companies, (companies.c.id == _C.company_id) & (companies.c.tenant_id == _C.tenant_id))
     .where(companies.c.delete_time < bindparam("before", type_=DateTime(timezone=True)))
@@ -129,9 +129,9 @@ async def add_keys(work: UnitOfWork, keys: Sequence[tuple[str, str, str]]) -> No
 
 async def drop_keys(work: UnitOfWork, ids: Collection[str]) -> None:
     """Forget all keys of contacts."""
-    await work.run(_DROP_KEYS, ids=list(ids))
+    await work.run(DROP_KEYS, ids=list(ids))
 
 
 async def lock_of_gone_companies(work: UnitOfWork, before: datetime, most: int) -> list[Contact]:
     """Return contacts whose company was deleted before a time, and lock them."""
-    return [_MAPPING.message(row) for row in await work.all(_OF_GONE_COMPANIES, before=before, most=most)]
+    return [_MAPPING.message(row) for row in await work.all(OF_GONE_COMPANIES, before=before, most=most)]

@@ -70,7 +70,7 @@ def _companies() -> None:
         sa.Column("tags", JSONB, nullable=False),
         sa.Column("description", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "id"),
-        *_indices("companies", words=("domain", "industry", "source"), others=("owner_id",)),
+        *_indices("companies", words=("domain", "industry", "source"), others=("employee_count", "owner_id")),
     )
 
 

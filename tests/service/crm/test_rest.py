@@ -1,0 +1,103 @@
+"""Contacts and companies through the edge: the same promises in the words of HTTP."""
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from tests.conftest import Person
+
+
+@pytest.fixture
+def call(edge: httpx.AsyncClient, owner: Person) -> Any:
+    """`await call("POST", "/v1/contacts", {...})` as the owner."""
+
+    async def send(method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await edge.request(method, path, json=body, headers={**owner.headers, **named})
+
+    return send
+
+
+async def test_a_contact_lives_through_rest(call: Any) -> None:
+    made = await call("POST", "/v1/contacts", {"givenName": "Ann", "emails": [{"address": "Ann@EXAMPLE.com"}]})
+    assert made.status_code == 200, made.text
+    path = f"/v1/contacts/{made.json()['id']}"
+    assert made.json()["emails"] == [{"address": "Ann@example.com", "label": ""}]
+    changed = await call("PATCH", path, {"title": "Boss"})
+    assert (changed.json()["title"], changed.json()["givenName"], changed.json()["etag"]) == ("Boss", "Ann", '"2"')
+    assert (await call("GET", path)).json() == changed.json()
+    assert (await call("DELETE", path)).status_code == 200
+    assert (await call("GET", "/v1/contacts")).json()["contacts"] == []
+    assert (await call("POST", f"{path}:restore", {})).json()["title"] == "Boss"
+
+
+async def test_a_stale_if_match_is_412_and_a_stale_etag_in_the_body_409(call: Any, owner: Person) -> None:
+    made = (await call("POST", "/v1/contacts", {"givenName": "Ann"})).json()
+    path = f"/v1/contacts/{made['id']}"
+    await call("PATCH", path, {"title": "Boss"})
+    for answer, code in (
+        (await call("PATCH", path, {"title": "Clerk"}, if_match=made["etag"]), 412),
+        (await call("PATCH", path, {"title": "Clerk", "etag": made["etag"]}), 409),
+    ):
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (code, "ETAG_MISMATCH"), answer.text
+        assert problem["metadata"] == {"etag": '"2"', "changedBy": owner.user_id, "changedFields": "title"}
+    assert (await call("GET", path)).json()["title"] == "Boss"
+
+
+async def test_a_mask_clears_a_field_through_rest(call: Any) -> None:
+    made = (await call("POST", "/v1/contacts", {"givenName": "Ann", "title": "Boss", "tags": ["vip"]})).json()
+    after = await call("PATCH", f"/v1/contacts/{made['id']}?updateMask=title,tags", {})
+    assert (after.json()["title"], after.json()["tags"], after.json()["givenName"]) == ("", [], "Ann")
+
+
+async def test_what_is_wrong_is_a_problem_document_with_the_field(call: Any) -> None:
+    answer = await call("POST", "/v1/contacts", {"emails": [{"address": "ann"}]})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert answer.json()["code"] == "FIELD_INVALID"
+    assert "emails[0].address" in answer.text
+
+
+async def test_a_filtered_list_is_read_page_by_page(call: Any) -> None:
+    company = (await call("POST", "/v1/companies", {"name": "Acme"})).json()
+    for number in range(20):
+        await call("POST", "/v1/contacts", {"givenName": f"Contact {number:02}", "companyId": company["id"] if number % 2 else ""})
+    query = {"pageSize": "3", "orderBy": "display_name desc", "filter": f"company_id = {company['id']}", "pageToken": ""}
+    seen: list[str] = []
+    while True:
+        page = (await call("GET", f"/v1/contacts?{urlencode(query)}")).json()
+        seen += [each["displayName"] for each in page["contacts"]]
+        query["pageToken"] = page["nextPageToken"]
+        if not query["pageToken"]:
+            break
+    assert seen == [f"Contact {number:02}" for number in range(19, 0, -2)]
+
+
+async def test_batches_go_through_rest(call: Any) -> None:
+    made = [(await call("POST", "/v1/companies", {"name": name})).json() for name in ("A", "B")]
+    missing = str(uuid.uuid4())
+    updates = [{"company": {"id": each, "industry": "Tools"}, "updateMask": "industry"} for each in (made[0]["id"], missing)]
+    results = (await call("POST", "/v1/companies:batchUpdate", {"requests": updates})).json()["results"]
+    assert (results[0]["company"]["industry"], results[1]["status"]["code"]) == ("Tools", 5)
+    found = (await call("GET", f"/v1/companies:batchGet?ids={made[1]['id']}&ids={missing}")).json()
+    assert ([each["id"] for each in found["companies"]], found["missingIds"]) == ([made[1]["id"]], [missing])
+
+
+async def test_a_repeated_key_through_rest_says_that_it_was_replayed(call: Any) -> None:
+    key = uuid.uuid4().hex
+    first = await call("POST", "/v1/contacts", {"givenName": "Ann"}, idempotency_key=key)
+    again = await call("POST", "/v1/contacts", {"givenName": "Ann"}, idempotency_key=key)
+    assert again.json() == first.json()
+    assert again.headers["idempotency-replayed"] == "true"
+    other = await call("POST", "/v1/contacts", {"givenName": "Bob"}, idempotency_key=key)
+    assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+@pytest.mark.parametrize("value", ["a\0b", "a\ud800b"])
+async def test_what_no_database_holds_is_refused(edge: httpx.AsyncClient, owner: Person, value: str) -> None:
+    body = b'{"givenName": "a' + (b"\\u0000" if "\0" in value else b"\\ud800") + b'b"}'
+    answer = await edge.post("/v1/contacts", content=body, headers={**owner.headers, "content-type": "application/json"})
+    assert answer.status_code == 400
