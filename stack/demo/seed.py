@@ -26,7 +26,8 @@ async def seed(wiring: Wiring) -> Demo:
     if kept and kept.complete:
         return kept
     words = Words(SEED)
-    demo = kept or _plan(words.organisation(), wiring.secrets.passwords[DEMO])
+    planned = _plan(words.organisation(), wiring.secrets.passwords[DEMO])
+    demo = kept or planned
     demo.save(wiring.layout.demo)
     async with calls.bulk(wiring, await _owner(wiring, demo)) as services:
         await _members(services, demo)
