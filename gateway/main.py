@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvloop
@@ -79,16 +80,22 @@ def _ended() -> asyncio.Event:
 async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain_seconds: float) -> None:
     """Serve until told to end; then say not ready, give load balancers time to see it, close the port and end what is in flight."""
     serving = asyncio.create_task(http.serve())
-    waiting = asyncio.create_task(ended.wait())
+    await _first(serving, http.listening.wait())
     health.started = True
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+    await _first(serving, ended.wait())
     health.draining = True
     if not serving.done():
         log.info("draining")
         await asyncio.sleep(drain_seconds)
         http.should_exit = True
     await serving
+
+
+async def _first(serving: asyncio.Task[None], event: Coroutine[Any, Any, Any]) -> None:
+    """Wait for an event, or for the server's end if that comes first."""
+    waiting = asyncio.create_task(event)
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 def main() -> None:

@@ -37,8 +37,7 @@ async def running(contract: Contract, shop: Shop, made: Any) -> AsyncIterator[tu
     ending = asyncio.Event()
     http = servers.server(edge, made)
     task = asyncio.create_task(serve(http, health, ending, drain_seconds=made.drain_seconds))
-    while not http.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
+    await http.listening.wait()
     yield made.port, ending
     ending.set()
     await task
