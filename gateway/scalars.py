@@ -4,8 +4,8 @@ import base64
 import binascii
 import math
 import re
-import struct
 from collections.abc import Callable
+from ctypes import c_float
 from typing import Any, Final
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
@@ -18,7 +18,6 @@ Encoder = Callable[[Any], Any]
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NAMED: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_MAX_FLOAT: Final = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 _EXACT: Final = 2**53
 _LONGEST: Final = 20  # characters of the smallest 64-bit integer
 _URLSAFE: Final = str.maketrans("-_", "+/")
@@ -99,7 +98,7 @@ def double(value: Any) -> float:
 def single(value: Any) -> float:
     """Take a number that fits in 32 bits."""
     number = double(value)
-    if math.isfinite(number) and abs(number) > _MAX_FLOAT:
+    if math.isfinite(number) and math.isinf(c_float(number).value):
         raise Invalid("is out of the range of a 32-bit float")
     return number
 
@@ -130,7 +129,7 @@ def single_json(value: float) -> float | str:
         return number_json(value)
     for digits in (6, 7, 8):
         short = float(f"{value:.{digits}g}")
-        if abs(short) <= _MAX_FLOAT and struct.unpack("<f", struct.pack("<f", short))[0] == value:
+        if c_float(short).value == value:
             return short
     return float(f"{value:.9g}")
 
