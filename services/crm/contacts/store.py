@@ -1,11 +1,23 @@
 """Contacts and the keys that they are found by: class tenant."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Column, DateTime, ForeignKeyConstraint, Index, PrimaryKeyConstraint, Text, bindparam, func, select
-from sqlalchemy import ColumnElement as Element
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    ColumnElement,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import filters
@@ -74,8 +86,8 @@ def _derived(contact: Contact) -> dict[str, Any]:
 STORE: Final = Store(_MAPPING, contacts, _derived)
 
 
-def _key(kind: str, normalise: Any) -> Field:
-    def within(test: Element[bool]) -> Element[bool]:
+def _key(kind: str, normalise: Callable[[str], str]) -> Field:
+    def within(test: ColumnElement[bool]) -> ColumnElement[bool]:
         return _C.id.in_(select(contact_keys.c.contact_id).where(contact_keys.c.kind == kind, test))
 
     return filters.key(kind, contact_keys.c.key, normalise=normalise, within=within)
