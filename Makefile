@@ -8,6 +8,7 @@ MARKS ?= not system and not full
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-full lint gen bench lock clean
