@@ -13,11 +13,13 @@ from typing import BinaryIO, Final
 
 from stack.layout import private
 
-# Numbers of linux/prctl.h and linux/capability.h.
+# Numbers of linux/prctl.h, linux/securebits.h and linux/capability.h.
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_KEEPCAPS: Final = 8
+PR_SET_SECUREBITS: Final = 28
 PR_CAP_AMBIENT: Final = 47
 PR_CAP_AMBIENT_RAISE: Final = 2
+SECBIT_NO_SETUID_FIXUP: Final = 4
 CAPABILITY_VERSION_3: Final = 0x20080522
 CAP_DAC_OVERRIDE: Final = 1
 CAP_DAC_READ_SEARCH: Final = 2
@@ -83,7 +85,7 @@ def _in_child(account: Account | None, death_signal: signal.Signals) -> Callable
             _become(account, capability)
         if sys.platform == "linux":
             # Set last: a change of account clears it.
-            _libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+            _prctl(PR_SET_PDEATHSIG, death_signal)
 
     return prepare
 
@@ -99,14 +101,27 @@ def _reach() -> int | None:
 
 def _become(account: Account, capability: int | None) -> None:
     """Change to the account; keep the one capability across exec (an ambient one), so that no parent folder's mode need change."""
-    _libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    if capability is not None:
+        _prctl(PR_SET_KEEPCAPS, 1)
+        # Without this bit access(2), with which initdb looks for its neighbours, knows nothing of capabilities.
+        _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setgid(account.gid)
     os.setuid(account.uid)
-    if capability is None:
-        return
+    if capability is not None:
+        _keep_alone(capability)
+
+
+def _keep_alone(capability: int) -> None:
+    """Give up every capability but one, and hand that one on to the program. Raises OSError: with the rest it must not run."""
     mask = 1 << capability
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
-    if _libc.capset(header, data) == 0:
-        _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+    if _libc.capset(header, data) != 0:
+        raise OSError(ctypes.get_errno(), "capabilities cannot be given up")
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
+
+
+def _prctl(option: int, *arguments: int) -> None:
+    """Call prctl(2); where a container forbids one, the program says what it then cannot reach."""
+    _libc.prctl(option, *(*arguments, 0, 0, 0)[:4])
