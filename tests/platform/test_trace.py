@@ -1,0 +1,154 @@
+"""One trace from the client's own span through edge and service to SQL and the event, as a collector gets it."""
+
+import asyncio
+import gzip
+import json
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from stack import ports
+from stack.topology import EDGE, SERVICES, Service, admin
+from stack.wiring import Wiring
+from tests.conftest import AdminDsn
+from tests.platform.signed_in import SignedIn
+
+CRM = next(service for service in SERVICES if service.name == "crm")
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+CLIENT_SPAN = "00f067aa0ba902b7"
+PLANTED = "Unmistakable"
+START_SECONDS = 30
+
+Spans = dict[str, tuple[str, str, str, dict[str, str]]]
+"""By span id: service, name, parent's id, attributes."""
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes what is exported and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.taken: list[bytes] = []
+
+    def spans(self, trace: str) -> Spans:
+        found: Spans = {}
+        for body in self.taken:
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                service = next(each.value.string_value for each in resource.resource.attributes if each.key == "service.name")
+                for span in (span for scope in resource.scope_spans for span in scope.spans if span.trace_id.hex() == trace):
+                    attributes = {each.key: each.value.string_value for each in span.attributes}
+                    found[span.span_id.hex()] = (service, span.name, span.parent_span_id.hex(), attributes)
+        return found
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@asynccontextmanager
+async def running(wiring: Wiring, service: Service, folder: Path, **environment: str) -> AsyncIterator[None]:
+    """Run one more process of a service beside the session's platform; its end sends the last spans."""
+    with (folder / f"{service.name}.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", service.module, env={**wiring.environment(service), **environment}, stdout=log, stderr=log
+        )
+    try:
+        async with httpx.AsyncClient() as client, asyncio.timeout(START_SECONDS):
+            while not await _is_ready(client, wiring.address(admin(service.name))):  # noqa: ASYNC110 - it cannot set an event of ours
+                await asyncio.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _is_ready(client: httpx.AsyncClient, address: str) -> bool:
+    try:
+        return (await client.get(f"http://{address}/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@asynccontextmanager
+async def traced_edge(platform: Wiring, collector: Collector, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A second edge and a second crm that send every sampled span to the collector."""
+    moved, _ = ports.settle("127.0.0.1", {name: 0 for each in (EDGE, CRM) for name in (each.name, admin(each.name))})
+    wiring = replace(platform, ports={**platform.ports, **moved})
+    seen = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}", "KITH_TRACE_RATIO": "0"}
+    same_issuer = {"KITH_PUBLIC_URL": platform.public_url}
+    async with (
+        running(wiring, CRM, folder, **seen, **same_issuer),
+        running(wiring, EDGE, folder, **seen, **same_issuer, KITH_RATE_SCALE="1000"),
+        httpx.AsyncClient(base_url=f"http://{wiring.address(EDGE.name)}", timeout=START_SECONDS) as client,
+    ):
+        yield client
+
+
+async def test_a_trace_leads_from_the_edge_to_sql_and_to_the_event(
+    platform: Wiring, owner: SignedIn, collector: Collector, admin_dsn: AdminDsn, tmp_path: Path
+) -> None:
+    headers = {**owner.person.headers, "traceparent": f"00-{TRACE}-{CLIENT_SPAN}-01"}
+    async with traced_edge(platform, collector, tmp_path) as edge:
+        made = await edge.post("/v1/contacts", json={"givenName": PLANTED}, headers=headers)
+        unsampled = await edge.get("/v1/me", headers=owner.person.headers)
+    assert made.status_code == 200
+    assert made.headers["x-trace-id"] == TRACE
+
+    spans = collector.spans(TRACE)
+    names = [(service, name) for service, name, _, _ in chain(spans, "INSERT")]
+    assert names[0][0] == names[1][0] == "crm"
+    assert names[1:] == [
+        ("crm", "kith.crm.v1.ContactService/CreateContact"),
+        ("edge", "kith.crm.v1.ContactService/CreateContact"),
+        ("edge", "POST /v1/contacts"),
+    ]
+    assert collector.spans(unsampled.headers["x-trace-id"]) == {}
+    assert not any(PLANTED.encode() in body for body in collector.taken)
+    assert (await outbox_header(admin_dsn("crm"), made.json()["id"]))["traceparent"].split("-")[1] == TRACE
+
+
+def chain(spans: Spans, verb: str) -> list[tuple[str, str, str, dict[str, str]]]:
+    """Return the spans from a statement up to the client's own."""
+    here = next(key for key, (_, name, _, attributes) in spans.items() if name == verb and "contacts" in attributes["db.query.text"])
+    found = []
+    while here != CLIENT_SPAN:
+        found.append(spans[here])
+        here = spans[here][2]
+    return found
+
+
+async def outbox_header(dsn: str, key: str) -> dict[str, Any]:
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        row = await (await connection.execute("SELECT headers FROM outbox WHERE key = %s", [key])).fetchone()
+    assert row is not None
+    headers: dict[str, Any] = row[0] if isinstance(row[0], dict) else json.loads(row[0])
+    return headers
