@@ -183,3 +183,12 @@ ROLES: Final = [
 ]
 
 GAPS: Final = [*TABLES, *FUNCTIONS, *ROLES]
+
+WITHOUT_TENANT: Final = """
+    SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+    AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)"""
+
+CHASSIS_GLOBALS: Final = frozenset({
+    "alembic_version", "inbox", "procrastinate_events", "procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_workers",
+})  # fmt: skip
+"""Tables of the chassis that hold no tenant's data: what is migrated, which events were handled, and jobs, whose arguments are ids."""

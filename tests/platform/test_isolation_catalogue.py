@@ -1,5 +1,6 @@
 """Every service's database as its catalogue shows it: nothing in it lets one tenant see another."""
 
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -11,9 +12,9 @@ from sqlalchemy import Column, Connection, MetaData, NullPool, UniqueConstraint,
 from chassis import names
 from chassis.database import tenancy
 from chassis.database.tables import tenant_table
-from stack.topology import SERVICES
+from stack.topology import ROOT, SERVICES
 from tests.conftest import AdminDsn
-from tests.platform.catalogue import EXEMPT, GAPS, Gap
+from tests.platform.catalogue import CHASSIS_GLOBALS, EXEMPT, GAPS, WITHOUT_TENANT, Gap
 
 PLANTED_IN = "crm"
 
@@ -42,6 +43,16 @@ def test_the_catalogue_shows_no_gap(admin_dsn: AdminDsn, service: str) -> None:
     with connect(admin_dsn(service)) as connection:
         found = {gap.what: offenders(connection, gap) - EXEMPT.keys() for gap in GAPS}
     assert {what: who for what, who in found.items() if who} == {}
+
+
+@pytest.mark.parametrize("service", [service.name for service in SERVICES])
+def test_a_table_without_a_tenant_is_declared_global(admin_dsn: AdminDsn, service: str) -> None:
+    readme = ROOT / "services" / service / "README.md"
+    rows = [line.split("|") for line in readme.read_text().splitlines() if line.startswith("| `")] if readme.exists() else []
+    declared = {name for _, tables, kind, *_ in rows if kind.strip() == "global" for name in re.findall(r"`(\w+)`", tables)}
+    with connect(admin_dsn(service)) as connection:
+        found = set(connection.exec_driver_sql(WITHOUT_TENANT).scalars())
+    assert found == declared | CHASSIS_GLOBALS
 
 
 @pytest.mark.parametrize("gap", GAPS, ids=str)
