@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.problems import STATUS
 from stack.contract_check.image import Enum, Image
 from stack.contract_check.reasons import ENUM, PREFIX, domain_of
 from stack.generate import CONTRACT, ROOT
@@ -17,10 +18,25 @@ Every refusal carries one stable reason: over gRPC in `google.rpc.ErrorInfo`, ov
 """
 
 
+_EXCEPTIONS: Final = """
+Where HTTP has a better word it is used: `ETAG_MISMATCH` is 412 when the etag came as If-Match and 409 when it came in the body,
+`IDEMPOTENCY_KEY_REUSED` is 422, `IDEMPOTENCY_IN_PROGRESS` is 409. `Retry-After` comes with every refusal that a repetition can mend.
+"""
+
+
 def page(image: Image) -> str:
     """Return the catalogue, the platform's own reasons first."""
     enums = sorted((enum for enum in image.enums if enum.name == ENUM), key=lambda enum: domain_of(enum.package).count("."))
-    return "\n".join([_HEAD, *(line for enum in enums for line in _section(enum))])
+    return "\n".join([_HEAD, *_statuses(), *(line for enum in enums for line in _section(enum))])
+
+
+def _statuses() -> Iterator[str]:
+    yield "## Statuses\n"
+    yield "| gRPC | HTTP |"
+    yield "|---|---|"
+    for code, status in STATUS.items():
+        yield f"| `{code.name}` | {status} |"
+    yield _EXCEPTIONS
 
 
 def _section(enum: Enum) -> Iterator[str]:
