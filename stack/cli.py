@@ -165,7 +165,7 @@ def _settings(data: Path | None) -> Settings:
 def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
-    except (StartError, InUseError) as error:
+    except (StartError, InUseError, OSError) as error:
         _stop_with(str(error))
 
 

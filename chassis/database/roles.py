@@ -41,11 +41,15 @@ FORBIDDEN_FUNCTIONS: Final = r"""
 """What an injected expression could change the tenant with, hide data in, run a statement by, or disturb others with."""
 
 
+class UnsupportedServerError(Exception):
+    """The server is older than what our tables and roles need."""
+
+
 async def bootstrap(admin_dsn: str, service: str, passwords: Mapping[str, str]) -> None:
-    """Make a service's roles and database, or bring them to what is said here. Passwords are by role name."""
+    """Make a service's roles and database, or bring them to what is said here; passwords are by role name. Raises UnsupportedServerError."""
     async with await AsyncConnection.connect(admin_dsn, autocommit=True) as admin:
         if admin.info.server_version < MINIMUM_VERSION:
-            raise RuntimeError(f"PostgreSQL 18 is needed, the server says {admin.info.server_version}")
+            raise UnsupportedServerError(f"PostgreSQL 18 is needed, this is {admin.info.server_version // 10_000}")
         await _make_roles(admin, service, passwords)
         await _make_database(admin, service)
     async with await AsyncConnection.connect(admin_dsn, dbname=names.database(service)) as admin:
