@@ -46,7 +46,7 @@ class UnsupportedServerError(Exception):
 
 
 async def bootstrap(admin_dsn: str, service: str, passwords: Mapping[str, str]) -> None:
-    """Make a service's roles and database, or bring them to what is said here; passwords are by role name. Raises UnsupportedServerError."""
+    """Make a service's roles and database, or bring them to what is said here. Raises UnsupportedServerError."""
     async with await AsyncConnection.connect(admin_dsn, autocommit=True) as admin:
         if admin.info.server_version < MINIMUM_VERSION:
             raise UnsupportedServerError(f"PostgreSQL 18 is needed, this is {admin.info.server_version // 10_000}")
