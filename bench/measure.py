@@ -1,5 +1,6 @@
 """Rounds: the systems take turns, so that a slow minute of the machine hits all of them."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -17,6 +18,10 @@ CLIENTS: Final = 8
 WARM_SECONDS: Final = 0.7
 CLOSED_SECONDS: Final = 2.0
 OPEN_SECONDS: Final = 4.0
+SETTLE_SECONDS: Final = 0.3
+SETTLE_LOOKS: Final = 30
+IDLE_SHARE: Final = 0.1
+"""A system that uses less of one core than this has nothing left to do."""
 
 
 @dataclass
@@ -72,13 +77,25 @@ async def measure(targets: Sequence[Target], *, rounds: int = ROUNDS) -> Results
         for kind in KINDS:
             results.calibration.append(calibrate())
             for target in targets:
+                await _settle(target)
                 await _closed(target, generators[target.name], kind, results.figures[target.name].costs[kind])
         for rate in RATES:
             for target in targets:
+                await _settle(target)
                 await _open(target, generators[target.name], rate, results.figures[target.name].latencies[rate])
     for generator in generators.values():
         generator.close()
     return results
+
+
+async def _settle(target: Target) -> None:
+    """Wait until the system has done what it was asked before, so that no measurement pays for another."""
+    for _ in range(SETTLE_LOOKS):
+        before = cpu.read(target.meters)
+        await asyncio.sleep(SETTLE_SECONDS)
+        after = cpu.read(target.meters)
+        if sum(after[name] - before[name] for name in target.counted) < SETTLE_SECONDS * IDLE_SHARE:
+            return
 
 
 async def _closed(target: Target, generator: Generator, kind: str, cost: Cost) -> None:

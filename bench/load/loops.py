@@ -15,6 +15,8 @@ BROKEN: Final = 0
 UNANSWERED: Final = -1
 """Counted instead of a status when there was no answer long after the last request."""
 LAST_ANSWERS_SECONDS: Final = 2.0
+CONNECTIONS: Final = 256
+"""Connections at the most: a request that is due waits here for one, as it would at a load balancer, and its time runs on."""
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Generator:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        self._slots = asyncio.Semaphore(CONNECTIONS)
 
     async def closed_loop(self, requests: Iterator[bytes], *, clients: int, seconds: float) -> Outcome:
         """Let each client ask again as soon as it is answered."""
@@ -89,14 +92,15 @@ class Generator:
 
     async def _once(self, request: bytes, due: float, outcome: Outcome) -> None:
         """Ask on an idle connection, or on a new one; a broken one is thrown away."""
-        try:
-            connection = await self._take()
-            status = await connection.send(request)
-        except OSError:
-            outcome.note(BROKEN, 0.0)
-            return
-        outcome.note(status, time.perf_counter() - due)
-        self._idle.put_nowait(connection)
+        async with self._slots:
+            try:
+                connection = await self._take()
+                status = await connection.send(request)
+            except OSError:
+                outcome.note(BROKEN, 0.0)
+                return
+            outcome.note(status, time.perf_counter() - due)
+            self._idle.put_nowait(connection)
 
     async def _take(self) -> Connection:
         """Return an idle connection that the server has not closed meanwhile, or a new one."""
