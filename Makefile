@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 PROTOS := $(shell find protos -name '*.proto' 2>/dev/null)
 MARKS ?= not system and not full
 ARGS ?=
+BASE ?= $(shell git rev-parse --quiet --verify origin/main || git rev-parse HEAD)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full lint gen bench lock clean
+.PHONY: help run test test-full lint breaking gen bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +21,7 @@ run: $(VENV)/run gen/contract.binpb ## Start the whole platform; Ctrl-C stops it
 	@exec $(BIN)/kith up $(ARGS)
 
 test: $(VENV)/test gen/contract.binpb ## Run the quick tests (ARGS="tests/unit -x" narrows them)
-	$(BIN)/python -m pytest -n auto -m "$(MARKS)" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "$(MARKS)" $(ARGS)
 
 test-full: MARKS := not system
 test-full: test ## Run the long tests too
@@ -33,6 +34,13 @@ lint: $(VENV)/test gen/contract.binpb ## Check style, types, imports between roo
 	$(BIN)/buf lint gen/contract.binpb
 	$(BIN)/buf format protos --diff --exit-code
 	$(BIN)/python -m pytest -q tests/contract
+	@$(MAKE) --no-print-directory breaking
+
+breaking: $(VENV)/test gen/contract.binpb ## Compare the contract with the one of BASE (origin/main) for what would break a client
+	@then=$$(mktemp -d) && trap 'rm -rf "$$then"' EXIT && git archive $(BASE) protos | tar -x -C "$$then" && \
+	$(BIN)/python -m stack.generate "$$then/protos" "$$then/gen" && \
+	$(BIN)/buf breaking gen/contract.binpb --against "$$then/gen/contract.binpb" && \
+	$(BIN)/python -m stack.contract_check --against "$$then/gen/contract.binpb"
 
 gen: $(VENV)/run ## Generate code from the contract
 	$(BIN)/python -m stack.generate
