@@ -26,6 +26,7 @@ def generate(protos: Path = ROOT / "protos", out: Path = ROOT / "gen") -> None:
         f"-I{_googleapis()}",
         f"--python_out={fresh}",
         f"--grpc_python_out={fresh}",
+        *(f"--plugin=protoc-gen-{name}={Path(sys.executable).parent / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")),
         f"--mypy_out=quiet:{fresh}",
         f"--mypy_grpc_out=quiet,async_only:{fresh}",
         f"--descriptor_set_out={fresh / CONTRACT}",
