@@ -4,14 +4,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chassis.app import App, Platform, Rooms
+from chassis.background import task
 from chassis.settings import ServiceSettings
 from kith.identity.v1.tenants_pb2_grpc import TenantServiceStub
+from services.crm.change_sets import revert
+from services.crm.change_sets.api import ChangeSetService
 from services.crm.companies.actions import Companies
 from services.crm.companies.api import CompanyService
 from services.crm.contacts.actions import Contacts
 from services.crm.contacts.api import ContactService
 from services.crm.members import events as members
 from services.crm.records.jobs import Purge
+from services.crm.runs.worker import Worker
 from services.crm.tenants import events as tenants
 from services.crm.tenants.actions import Regions
 
@@ -23,11 +27,13 @@ async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
     contacts, companies = Contacts(regions), Companies(regions)
     # Contacts before companies: one that is gone leaves nobody behind, and nobody stays in one that goes.
     purge = Purge([contacts.purge, contacts.leave_companies, companies.purge])
-    yield Rooms(
-        servicers=[ContactService(contacts), CompanyService(companies)],
-        handlers=[tenants.HANDLERS, members.HANDLERS],
-        jobs=purge.jobs(),
-    )
+    worker = Worker(platform.database, {revert.KIND: revert.Revert({each.noun: each for each in (contacts, companies)})})
+    async with task(worker.work(), name="runs"):
+        yield Rooms(
+            servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService()],
+            handlers=[tenants.HANDLERS, members.HANDLERS],
+            jobs=purge.jobs(),
+        )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ class Reason(ErrorReason):
     RECORD_DELETED = "RECORD_DELETED"
     RECORD_NOT_DELETED = "RECORD_NOT_DELETED"
     OWNER_UNKNOWN = "OWNER_UNKNOWN"
+    CHANGE_SET_NOT_REVERTIBLE = "CHANGE_SET_NOT_REVERTIBLE"
 
     @property
     def domain(self) -> str:

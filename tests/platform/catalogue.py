@@ -21,6 +21,7 @@ class Gap(NamedTuple):
 EXEMPT: Final[Mapping[str, str]] = {
     "outbox_pkey": "a position that the database hands out; no caller can choose or see it",
     "tenants_with_purgeable_records": "the purge asks it what to go through; it answers with ids of tenants alone",
+    "tenants_with_due_runs": "the worker asks it whose work is due; it answers with ids of tenants alone",
     "tenants_of_user": "sign-in asks it before a tenant is known; it answers with ids alone",
 }
 """Offenders that leak nothing, with the reason."""

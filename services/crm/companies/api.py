@@ -7,6 +7,7 @@ from chassis.database import unit_of_work
 from chassis.errors import raise_for
 from chassis.interceptors.errors import status
 from chassis.listing import Ask
+from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin
 from kith.crm.v1.companies_pb2 import (
     BatchDeleteCompaniesRequest,
     BatchDeleteCompaniesResponse,
@@ -24,6 +25,7 @@ from kith.crm.v1.companies_pb2 import (
     UpdateCompanyRequest,
 )
 from kith.crm.v1.companies_pb2_grpc import CompanyServiceServicer
+from services.crm.change_sets import actions as change_sets
 from services.crm.companies import store
 from services.crm.companies.actions import Companies
 from services.crm.records import rules
@@ -91,7 +93,8 @@ class CompanyService(CompanyServiceServicer):
         raise_for(list(rules.check_written([each.company.id for each in request.requests], "company.id")))
         async with unit_of_work() as work:
             drafts = await self._companies.update(work, [(each.company, each.update_mask) for each in request.requests])
-            return work.answer(BatchUpdateCompaniesResponse(results=map(_updated, drafts)))
+            change_set = await change_sets.keep(work, "company", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_UPDATE, drafts)
+            return work.answer(BatchUpdateCompaniesResponse(results=map(_updated, drafts), change_set_id=change_set))
 
     async def BatchDeleteCompanies(
         self, request: BatchDeleteCompaniesRequest, context: ServicerContext[BatchDeleteCompaniesRequest, BatchDeleteCompaniesResponse]
@@ -101,7 +104,8 @@ class CompanyService(CompanyServiceServicer):
         raise_for(list(rules.check_written(ids, "id")))
         async with unit_of_work() as work:
             drafts = await self._companies.delete(work, [(each.id, each.etag) for each in request.requests])
-            return work.answer(BatchDeleteCompaniesResponse(results=map(_deleted, ids, drafts)))
+            change_set = await change_sets.keep(work, "company", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_DELETE, drafts)
+            return work.answer(BatchDeleteCompaniesResponse(results=map(_deleted, ids, drafts), change_set_id=change_set))
 
 
 def _updated(draft: Draft[Company]) -> BatchUpdateCompaniesResponse.Result:

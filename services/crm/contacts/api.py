@@ -7,6 +7,7 @@ from chassis.database import unit_of_work
 from chassis.errors import raise_for
 from chassis.interceptors.errors import status
 from chassis.listing import Ask
+from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin
 from kith.crm.v1.contacts_pb2 import (
     BatchDeleteContactsRequest,
     BatchDeleteContactsResponse,
@@ -24,6 +25,7 @@ from kith.crm.v1.contacts_pb2 import (
     UpdateContactRequest,
 )
 from kith.crm.v1.contacts_pb2_grpc import ContactServiceServicer
+from services.crm.change_sets import actions as change_sets
 from services.crm.contacts import store
 from services.crm.contacts.actions import Contacts
 from services.crm.records import rules
@@ -91,7 +93,8 @@ class ContactService(ContactServiceServicer):
         raise_for(list(rules.check_written([each.contact.id for each in request.requests], "contact.id")))
         async with unit_of_work() as work:
             drafts = await self._contacts.update(work, [(each.contact, each.update_mask) for each in request.requests])
-            return work.answer(BatchUpdateContactsResponse(results=map(_updated, drafts)))
+            change_set = await change_sets.keep(work, "contact", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_UPDATE, drafts)
+            return work.answer(BatchUpdateContactsResponse(results=map(_updated, drafts), change_set_id=change_set))
 
     async def BatchDeleteContacts(
         self, request: BatchDeleteContactsRequest, context: ServicerContext[BatchDeleteContactsRequest, BatchDeleteContactsResponse]
@@ -101,7 +104,8 @@ class ContactService(ContactServiceServicer):
         raise_for(list(rules.check_written(ids, "id")))
         async with unit_of_work() as work:
             drafts = await self._contacts.delete(work, [(each.id, each.etag) for each in request.requests])
-            return work.answer(BatchDeleteContactsResponse(results=map(_deleted, ids, drafts)))
+            change_set = await change_sets.keep(work, "contact", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_DELETE, drafts)
+            return work.answer(BatchDeleteContactsResponse(results=map(_deleted, ids, drafts), change_set_id=change_set))
 
 
 def _updated(draft: Draft[Contact]) -> BatchUpdateContactsResponse.Result:

@@ -71,25 +71,32 @@ class Records(ABC, Generic[R]):
 
     async def create(self, work: UnitOfWork, wanted: R) -> R:
         """Keep a new record and say so; what only the server may fill in is not taken over."""
-        after = masks.apply(self.kind(), wanted, FieldMask(paths=["*"]))
-        self._stamp(work, after, ids.new(), 1)
-        after.create_time.CopyFrom(after.update_time)
-        after.owner_id = after.owner_id or work.caller.user_id
-        draft = Draft(self.kind(), after)
-        await self._settle(work, [draft])
-        record = draft.outcome()
-        await self.store.insert(work, [record])
-        await self.written(work, [draft])
-        work.publish(self.events.created(**{self.noun: record}))
-        return record
+        (draft,) = await self.create_many(work, [wanted])
+        return draft.outcome()
+
+    async def create_many(self, work: UnitOfWork, wanted: Sequence[R]) -> list[Draft[R]]:
+        """Keep new records, each for itself, and say so."""
+        drafts = [self._new(work, each) for each in wanted]
+        await self._settle(work, drafts)
+        made = [draft for draft in drafts if draft.refusal is None]
+        if made:
+            await self.store.insert(work, [draft.after for draft in made])
+            await self.written(work, made)
+        for draft in made:
+            work.publish(self.events.created(**{self.noun: draft.after}))
+        return drafts
 
     async def update(self, work: UnitOfWork, edits: Sequence[tuple[R, FieldMask]]) -> list[Draft[R]]:
-        """Change the masked fields of live records. What changes nothing is not written, and nobody is told."""
+        """Change the masked fields of live records."""
 
         def edit(wanted: R, mask: FieldMask) -> Edit[R]:
             return Edit(wanted.id, wanted.etag, lambda before: masks.apply(self._live(before), wanted, mask))
 
-        drafts = await self._look(work, [edit(wanted, mask) for wanted, mask in edits])
+        return await self.change(work, [edit(wanted, mask) for wanted, mask in edits])
+
+    async def change(self, work: UnitOfWork, edits: Sequence[Edit[R]]) -> list[Draft[R]]:
+        """Change records, each for itself. What changes nothing is not written, and nobody is told."""
+        drafts = await self._look(work, edits)
         await self._settle(work, [draft for draft in drafts if draft.changes])
         await self._write_updates(work, drafts)
         return drafts
@@ -172,6 +179,13 @@ class Records(ABC, Generic[R]):
             self._stamp(work, draft.after, draft.before.id, etags.version(draft.before.etag) + 1)
         await self.store.update(work, [draft.after for draft in drafts])
         await self.written(work, drafts)
+
+    def _new(self, work: UnitOfWork, wanted: R) -> Draft[R]:
+        after = masks.apply(self.kind(), wanted, FieldMask(paths=["*"]))
+        self._stamp(work, after, ids.new(), 1)
+        after.create_time.CopyFrom(after.update_time)
+        after.owner_id = after.owner_id or work.caller.user_id
+        return Draft(self.kind(), after)
 
     def _live(self, record: R) -> R:
         rules.must_be_live(self.noun, deleted=record.HasField("delete_time"))

@@ -1,0 +1,1 @@
+"""Change sets: how records were before they were changed together, so that the change can be undone together."""

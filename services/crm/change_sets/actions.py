@@ -1,0 +1,64 @@
+"""How records that are changed together leave their images."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from chassis import etags, ids
+from chassis.database import UnitOfWork
+from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetOrigin, ChangeSetState
+from kith.crm.v1.parts_pb2 import RecordKind
+from services.crm.change_sets import store
+from services.crm.change_sets.store import Change
+from services.crm.records.drafts import Draft
+
+KINDS: Final = {"contact": RecordKind.RECORD_KIND_CONTACT, "company": RecordKind.RECORD_KIND_COMPANY}
+NOUNS: Final = {kind: noun for noun, kind in KINDS.items()}
+
+
+async def keep(work: UnitOfWork, noun: str, origin: ChangeSetOrigin.ValueType, drafts: Sequence[Draft[Any]]) -> str:
+    """Keep what a call changed as a change set of its own; return its id, "" when nothing was changed."""
+    changed = _changes(drafts)
+    if not changed:
+        return ""
+    change_set = new(work, ids.new(), KINDS[noun], origin)
+    change_set.state = ChangeSetState.CHANGE_SET_STATE_APPLIED
+    change_set.change_count = len(changed)
+    await store.add(work, change_set)
+    await store.add_changes(work, change_set.id, changed)
+    return change_set.id
+
+
+def new(work: UnitOfWork, change_set_id: str, kind: RecordKind.ValueType, origin: ChangeSetOrigin.ValueType) -> ChangeSet:
+    """Return a change set that begins now."""
+    made = ChangeSet(id=change_set_id, etag=etags.of(1), kind=kind, origin=origin, state=ChangeSetState.CHANGE_SET_STATE_OPEN)
+    made.creator_id = work.caller.user_id
+    made.create_time.FromDatetime(work.now)
+    made.update_time.FromDatetime(work.now)
+    return made
+
+
+async def add(work: UnitOfWork, change_set_id: str, drafts: Sequence[Draft[Any]]) -> int:
+    """Keep what was changed in a change set that is still growing; return how many records that were."""
+    changed = _changes(drafts)
+    if changed:
+        await store.add_changes(work, change_set_id, changed)
+    return len(changed)
+
+
+def step(work: UnitOfWork, change_set: ChangeSet, state: ChangeSetState.ValueType) -> None:
+    """Bring a locked change set to its next version."""
+    change_set.state = state
+    change_set.etag = etags.of(etags.version(change_set.etag) + 1)
+    change_set.update_time.FromDatetime(work.now)
+
+
+def _changes(drafts: Sequence[Draft[Any]]) -> list[Change]:
+    return [_change(draft) for draft in drafts if draft.changes]
+
+
+def _change(draft: Draft[Any]) -> Change:
+    """Return the images of a record. What was created needs none: it is undone as a whole or not at all."""
+    version = etags.version(draft.after.etag)
+    if not draft.before.id:
+        return Change(draft.after.id, version, None, None)
+    return Change(draft.after.id, version, draft.before.SerializeToString(), draft.after.SerializeToString())

@@ -1,0 +1,64 @@
+"""ChangeSetService: message in, message out."""
+
+from grpc.aio import ServicerContext
+
+from chassis import ids
+from chassis.database import unit_of_work
+from chassis.errors import FailedPrecondition, NotFound
+from chassis.errors import Reason as Common
+from chassis.listing import Ask
+from kith.crm.v1.change_sets_pb2 import (
+    ChangeSet,
+    ChangeSetState,
+    GetChangeSetRequest,
+    ListChangeSetsRequest,
+    ListChangeSetsResponse,
+    RevertChangeSetRequest,
+)
+from kith.crm.v1.change_sets_pb2_grpc import ChangeSetServiceServicer
+from services.crm.change_sets import revert, store
+from services.crm.change_sets.actions import step
+from services.crm.reasons import Reason
+from services.crm.records import permissions
+from services.crm.runs import actions as runs
+
+
+class ChangeSetService(ChangeSetServiceServicer):
+    """Keeps how records were before they were changed together, and brings that back."""
+
+    async def GetChangeSet(self, request: GetChangeSetRequest, context: ServicerContext[GetChangeSetRequest, ChangeSet]) -> ChangeSet:
+        """Return one change set."""
+        async with unit_of_work() as work:
+            found = await store.get(work, ids.parse(request.id))
+        if found is None:
+            raise _not_found()
+        return found
+
+    async def ListChangeSets(
+        self, request: ListChangeSetsRequest, context: ServicerContext[ListChangeSetsRequest, ListChangeSetsResponse]
+    ) -> ListChangeSetsResponse:
+        """Return one page."""
+        async with unit_of_work() as work:
+            rows, token = await store.LISTING.page(work, Ask.of(request))
+        return ListChangeSetsResponse(change_sets=map(store.message, rows), next_page_token=token)
+
+    async def RevertChangeSet(
+        self, request: RevertChangeSetRequest, context: ServicerContext[RevertChangeSetRequest, ChangeSet]
+    ) -> ChangeSet:
+        """Ask for a change set to be undone."""
+        async with unit_of_work() as work:
+            kept = await store.lock(work, ids.parse(request.id))
+            if kept is None:
+                raise _not_found()
+            change_set = kept.change_set
+            permissions.must_write(work.caller, change_set.kind)
+            if change_set.state != ChangeSetState.CHANGE_SET_STATE_APPLIED:
+                raise FailedPrecondition(Reason.CHANGE_SET_NOT_REVERTIBLE, "only a complete change set can be reverted, and only once")
+            step(work, change_set, ChangeSetState.CHANGE_SET_STATE_REVERTING)
+            await store.put(work, kept)
+            await runs.ask(work, revert.KIND, change_set.id)
+            return work.answer(change_set)
+
+
+def _not_found() -> NotFound:
+    return NotFound(Common.NOT_FOUND, "no such change set", resource="change_set")

@@ -1,0 +1,85 @@
+"""The run that undoes a change set, some hundred records at a time, each step of its own transaction."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chassis.database import UnitOfWork, unit_of_work
+from kith.crm.v1.change_sets_pb2 import ChangeSetState, KeptEdit
+from services.crm.change_sets import store
+from services.crm.change_sets.actions import NOUNS, step
+from services.crm.change_sets.store import Change, Kept
+from services.crm.change_sets.undo import Undo
+from services.crm.records.actions import Records
+from services.crm.records.drafts import Draft
+from services.crm.runs import actions as runs
+from services.crm.runs.store import Run
+
+KIND: Final = "revert"
+MOST: Final = 500
+MOST_KEPT: Final = 100
+"""Kept edits that a change set names; the others are counted."""
+
+
+class Revert:
+    """Undoes change sets; what can be in them is given by noun."""
+
+    def __init__(self, records: Mapping[str, Records[Any]]) -> None:
+        self._records = records
+
+    async def run(self, run: Run) -> None:
+        """Undo the change set of a run, from where it stands to the end."""
+        await self.undo(run, run.subject_id)
+        async with unit_of_work() as work:
+            await runs.done(work, run)
+
+    async def give_up(self, run: Run) -> None:
+        """Let the change set be reverted again by whoever wants to: what is undone already stays so."""
+        async with unit_of_work() as work:
+            kept = await store.lock(work, run.subject_id)
+            if kept is not None:
+                step(work, kept.change_set, ChangeSetState.CHANGE_SET_STATE_APPLIED)
+                await store.put(work, kept)
+            await runs.done(work, run)
+
+    async def undo(self, run: Run, change_set_id: str) -> None:
+        """Undo a change set for the sake of a run; it may have been begun before."""
+        while await self._step(run, change_set_id):
+            continue
+
+    async def _step(self, run: Run, change_set_id: str) -> bool:
+        """Undo the next records; say whether there may be more."""
+        async with unit_of_work() as work:
+            await runs.hold(work, run)
+            kept = await store.lock(work, change_set_id)
+            if kept is None or kept.change_set.state == ChangeSetState.CHANGE_SET_STATE_REVERTED:
+                return False
+            changes = await store.changes_behind(work, kept, MOST)
+            left = await self._undo(work, self._records[NOUNS[kept.change_set.kind]], changes)
+            await store.put(work, _after(work, kept, changes, left))
+            return len(changes) == MOST
+
+    async def _undo(self, work: UnitOfWork, records: Records[Any], changes: list[Change]) -> dict[str, list[str]]:
+        """Undo changes; return the records of which something was kept, with the fields."""
+        now = await records.store.lock(work, sorted(change.record_id for change in changes))
+        undo = Undo()
+        for change in changes:
+            undo.take(records, change, now.get(change.record_id))
+        drafts: list[Draft[Any]] = [
+            *await records.delete(work, [(each, "") for each in undo.to_delete]),
+            *await records.restore(work, [(each, "") for each in undo.to_restore]),
+            *await records.change(work, undo.to_change),
+        ]
+        refused: dict[str, list[str]] = {draft.before.id: [] for draft in drafts if draft.refusal is not None}
+        return {**refused, **undo.kept}
+
+
+def _after(work: UnitOfWork, kept: Kept, changes: list[Change], left: dict[str, list[str]]) -> Kept:
+    """Return the change set after a step."""
+    change_set = kept.change_set
+    ended = len(changes) < MOST
+    change_set.reverted_count += len(changes) - len(left)
+    change_set.kept_count += len(left)
+    room = MOST_KEPT - len(change_set.kept_edits)
+    change_set.kept_edits.extend(KeptEdit(record_id=each, fields=fields) for each, fields in list(left.items())[:room])
+    step(work, change_set, ChangeSetState.CHANGE_SET_STATE_REVERTED if ended else ChangeSetState.CHANGE_SET_STATE_REVERTING)
+    return Kept(change_set, changes[-1].record_id if changes else kept.reverted_up_to)

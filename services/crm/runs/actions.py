@@ -1,0 +1,41 @@
+"""How long work is asked for, and how whoever does it stays its only doer."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from chassis.database import UnitOfWork
+from services.crm.runs import store
+from services.crm.runs.store import Run
+
+_asked: Final[set[asyncio.Event]] = set()
+
+
+class LeaseLostError(Exception):
+    """Another process does the work now; what this transaction did of it is rolled back."""
+
+
+def waker() -> asyncio.Event:
+    """Return an event that is set when something was asked for: the worker waits for it instead of polling."""
+    event = asyncio.Event()
+    _asked.add(event)
+    return event
+
+
+async def ask(work: UnitOfWork, kind: str, subject_id: str, *, after: timedelta = timedelta()) -> None:
+    """Ask for work on a subject once the unit of work is committed, or some time later."""
+    await store.add(work, kind, subject_id, work.now + after)
+    for event in _asked:
+        event.set()
+
+
+async def hold(work: UnitOfWork, run: Run) -> None:
+    """Say that the work goes on; raise LeaseLostError when it is another process's by now."""
+    if not await store.hold(work, run):
+        raise LeaseLostError(run.id)
+
+
+async def done(work: UnitOfWork, run: Run) -> None:
+    """Say that the work is done; raise LeaseLostError when it is another process's by now."""
+    if not await store.done(work, run):
+        raise LeaseLostError(run.id)

@@ -1,0 +1,102 @@
+"""The worker: takes runs one after the other, each in the name of who asked for it. Several processes share the work."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from chassis import ids
+from chassis.context import Caller, CallerKind, Request, enter
+from chassis.database import NO_TENANT, Database, unit_of_work
+from services.crm.runs import actions, store
+from services.crm.runs.actions import LeaseLostError
+from services.crm.runs.store import Run
+
+POLL: Final = 1.0  # seconds between two looks when nobody pokes: what other processes asked for or left
+PAUSE: Final = timedelta(seconds=5)  # after a failure, before the run is taken again
+ATTEMPTS: Final = 5  # without a step forward; then the run is given up
+
+log = structlog.get_logger()
+
+
+class Runner(Protocol):
+    """What does the work of one kind of run."""
+
+    async def run(self, run: Run) -> None:
+        """Do the work from where it stands, in steps that are repeated when a process dies; the last one says `done`."""
+        ...
+
+    async def give_up(self, run: Run) -> None:
+        """Say that the work failed for good, and `done`."""
+        ...
+
+
+class Worker:
+    """Does what is due."""
+
+    def __init__(self, database: Database, runners: Mapping[str, Runner]) -> None:
+        self._database = database
+        self._runners = runners
+        self._asked = actions.waker()
+
+    async def work(self) -> None:
+        """Take one run after the other until cancelled."""
+        while True:
+            self._asked.clear()
+            if await self._round():
+                continue
+            try:
+                await asyncio.wait_for(self._asked.wait(), POLL)
+            except TimeoutError:
+                continue
+
+    async def _round(self) -> bool:
+        """Take one run of each tenant that has any due; say whether there was one."""
+        self._enter(Caller(kind=CallerKind.SERVICE, service="crm"), "runs")
+        try:
+            async with unit_of_work(NO_TENANT) as work:
+                tenants = await store.tenants_with_due(work)
+            return any([await self._take(tenant_id) for tenant_id in tenants])
+        except Exception:
+            log.exception("runs_interrupted")
+            await asyncio.sleep(POLL)
+            return False
+
+    async def _take(self, tenant_id: str) -> bool:
+        self._enter(Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=tenant_id), "runs")
+        async with unit_of_work() as work:
+            run = await store.claim(work)
+        if run is None:
+            return False
+        self._enter(_doer(run), f"run {run.kind}")
+        try:
+            await self._do(run)
+        except LeaseLostError:
+            log.warning("run_lost", run=run.id, kind=run.kind)
+        except asyncio.CancelledError:
+            await self._put_off(run, timedelta())
+            raise
+        except Exception:
+            log.exception("run_failed", run=run.id, kind=run.kind, attempts=run.attempts)
+            await self._put_off(run, PAUSE)
+        return True
+
+    async def _do(self, run: Run) -> None:
+        runner = self._runners[run.kind]
+        await (runner.run(run) if run.attempts <= ATTEMPTS else runner.give_up(run))
+
+    async def _put_off(self, run: Run, pause: timedelta) -> None:
+        async with unit_of_work() as work:
+            await store.put_off(work, run, work.now + pause)
+
+    def _enter(self, caller: Caller, origin: str) -> None:
+        enter(Request(request_id=ids.new(), database=self._database, caller=caller, origin=origin))
+
+
+def _doer(run: Run) -> Caller:
+    """Return who a run is done as: the user who asked for it."""
+    if run.user_id:
+        return Caller(kind=CallerKind.USER, tenant_id=run.tenant_id, user_id=run.user_id)
+    return Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=run.tenant_id)
