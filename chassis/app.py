@@ -84,7 +84,6 @@ class App(Generic[S]):
 
     async def _serve(self) -> None:
         """Come up from the bottom, wait, and let the stack go down: events and jobs first, then calls, then what they stand on."""
-        ended = _ended()
         settings = self._settings
         pages.use_key(b64decode(settings.page_key_file.read_bytes()))
         system_dsn = settings.system_dsn.get_secret_value()
@@ -102,6 +101,7 @@ class App(Generic[S]):
             for consumer in consumers(broker, service=self._name, handlers=rooms.handlers, database=database, dsn=system_dsn):
                 await enter(consumer)
             await enter(Jobs([*Purge(system_dsn).jobs(), *rooms.jobs], service=self._name, database=database, dsn=system_dsn))
+            ended = _ended()  # until here a signal kills: coming up may take as long as NATS does, and nothing is in flight
             health.started = True
             log.info("started", address=f"{settings.host}:{settings.port}")
             await ended.wait()

@@ -39,6 +39,7 @@ class UnitOfWork:
         self._trail: list[audit.Entry] = []
         self._answer: Message | None = None
         self._kept = True
+        self._told = False
 
     @property
     def caller(self) -> Caller:
@@ -112,12 +113,19 @@ class UnitOfWork:
             return
         if self.tenant_id:
             audit.complete(self._trail, self.request)
-            await self._write(outbox.insert(self._events, self.tenant_id))
-            await self._write(audit.insert(self._trail, self.request, self.now))
+            await self.flush()
             await self._write(replays.insert(self.request, self._answer, self.now))
         await self._connection.commit()
-        if self._events:
+        if self._told:
             outbox.poke()
+
+    async def flush(self) -> None:
+        """Write the events and the trail so far, so that a long unit of work holds little; they are kept with it or not at all."""
+        await self._write(outbox.insert(self._events, self.tenant_id))
+        await self._write(audit.insert(self._trail, self.request, self.now))
+        self._told = self._told or bool(self._events)
+        self._events.clear()
+        self._trail.clear()
 
     async def _write(self, statement: tuple[Query, dict[str, Any]] | None) -> None:
         if statement is not None:
@@ -177,10 +185,17 @@ async def _abandon(connection: AsyncConnection[Row]) -> None:
 
 
 async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
-    """Wait for the step even if this task is cancelled meanwhile; then be cancelled."""
+    """Wait for the step however often this task is cancelled meanwhile; then be cancelled.
+
+    Twice is common: the deadline of the caller and the one that stands here end at the same moment.
+    """
     task = asyncio.ensure_future(step)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled from task.exception()
+    task.result()

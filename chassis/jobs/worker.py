@@ -22,7 +22,9 @@ CONCURRENCY: Final = 4  # jobs at once in one process
 POLL: Final = 1.0  # seconds between two looks for queued jobs; NOTIFY would serialise commits
 ATTEMPTS: Final = 3  # of one run; after them the job comes again at its next time
 DRAIN_SECONDS: Final = 20.0
+CONNECTION_SECONDS: Final = 2.0  # that a statement waits for a connection
 PATIENCE: Final = 15.0  # seconds that the end of a job is written again and again while the database is away
+LAST_WORDS: Final = 5.0  # seconds that a stopping worker has to say what became of its jobs; if it cannot, another one finds them stalled
 PAUSE: Final = 1.0  # seconds before the worker is started again after the database was away
 KEPT_HOURS: Final = 7 * 24  # that a failed run stays to be looked at
 
@@ -46,12 +48,23 @@ class Job:
 
 
 class _Connector(procrastinate.PsycopgConnector):
-    """Writes again what met a broken connection: a job that ended and could not say so would hold its lock for ever."""
+    """Writes again what met a broken connection: a job that ended and could not say so would hold its lock until it counts as stalled.
 
-    @stamina.retry(on=ConnectorException, attempts=None, timeout=PATIENCE, wait_initial=0.1, wait_max=2)
+    Once the worker is stopping nobody waits for that: the database may never come back.
+    """
+
+    def __init__(self, dsn: str, stopping: asyncio.Event) -> None:
+        super().__init__(conninfo=dsn, min_size=1, max_size=2, timeout=CONNECTION_SECONDS, kwargs={"prepare_threshold": 0})
+        self._stopping = stopping
+
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         """Run a statement that answers nothing: the end of a job, a heartbeat."""
-        await super().execute_query_async(query, **arguments)
+        async for attempt in stamina.retry_context(self._passes, attempts=None, timeout=PATIENCE, wait_initial=0.1, wait_max=2):
+            with attempt:
+                await super().execute_query_async(query, **arguments)
+
+    def _passes(self, error: Exception) -> bool:
+        return isinstance(error, ConnectorException) and not self._stopping.is_set()
 
 
 class Jobs:
@@ -60,8 +73,9 @@ class Jobs:
     def __init__(self, jobs: Sequence[Job], *, service: str, database: Database, dsn: str) -> None:
         self._service = service
         self._database = database
-        connector = _Connector(conninfo=dsn, min_size=1, max_size=2, kwargs={"prepare_threshold": 0})
-        self._app = procrastinate.App(connector=connector)
+        self._stopping = asyncio.Event()
+        self._at_work = 0
+        self._app = procrastinate.App(connector=_Connector(dsn, self._stopping))
         for job in (*jobs, Job(self.retry_stalled_jobs, "* * * * *"), Job(self.purge_jobs, "17 3 * * *")):
             self._register(job)
 
@@ -71,8 +85,10 @@ class Jobs:
 
     async def __aexit__(self, *_: object) -> None:
         """Begin no more, and let running jobs end; one that takes too long is stopped and comes again."""
-        self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        self._stopping.set()
+        for patience in (LAST_WORDS + (DRAIN_SECONDS if self._at_work else 0), LAST_WORDS):
+            self._running.cancel()
+            await asyncio.wait([self._running], timeout=patience)
 
     async def retry_stalled_jobs(self) -> None:
         """Queue jobs again whose process died."""
@@ -93,8 +109,8 @@ class Jobs:
         self._app.periodic(cron=job.cron)(task)
 
     async def _work(self) -> None:
-        """Keep a worker going, whatever becomes of the database."""
-        while True:
+        """Keep a worker going, whatever becomes of the database, until it is stopped; even its end may fail there."""
+        while not self._stopping.is_set():
             try:
                 async with self._app.open_async():
                     await self._app.run_worker_async(
@@ -117,6 +133,7 @@ class Jobs:
         error_type = ""
         with tracing.serve(f"job {job.name}", "") as span:
             enter(Request(request_id=ids.new(), database=self._database, caller=caller, origin=job.name))
+            self._at_work += 1
             try:
                 await job.run()
                 metrics.JOB_LAST_SUCCESS.labels(job.name).set(clock.now().timestamp())
@@ -125,6 +142,7 @@ class Jobs:
                 log.exception("job_failed", job=job.name)
                 raise
             finally:
+                self._at_work -= 1
                 metrics.JOB_DURATION.labels(job.name, error_type).observe(perf_counter() - started, span.exemplar)
 
 

@@ -31,7 +31,7 @@ async def database(crm: Served) -> AsyncIterator[Database]:
 @pytest.fixture
 async def admin(crm: Served) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
     async with await psycopg.AsyncConnection.connect(crm.admin, autocommit=True) as connection:
-        await connection.execute("TRUNCATE procrastinate_jobs, procrastinate_periodic_defers CASCADE")
+        await connection.execute("TRUNCATE procrastinate_jobs, procrastinate_periodic_defers, procrastinate_workers CASCADE")
         await connection.execute("TRUNCATE outbox, inbox, idempotency")
         yield connection
 
@@ -39,6 +39,10 @@ async def admin(crm: Served) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
 async def value(admin: psycopg.AsyncConnection[Any], query: Any) -> Any:
     row = await (await admin.execute(query)).fetchone()
     return row[0] if row else None
+
+
+async def has_workers(admin: psycopg.AsyncConnection[Any]) -> bool:
+    return bool(await value(admin, "SELECT count(*) FROM procrastinate_workers"))
 
 
 async def test_a_job_runs_by_the_clock_in_one_process(crm: Served, database: Database, admin: psycopg.AsyncConnection[Any]) -> None:
@@ -101,6 +105,22 @@ async def test_a_job_that_takes_too_long_is_stopped_and_comes_again(
     async with Jobs([Job(hang, EACH_SECOND)], service="crm", database=database, dsn=crm.system):
         await begun.wait()
     assert await value(admin, "SELECT status FROM procrastinate_jobs WHERE task_name = 'hang' ORDER BY id LIMIT 1") == "todo"
+
+
+async def test_a_worker_ends_although_the_database_is_gone(
+    crm: Served, database: Database, admin: psycopg.AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "CONNECTION_SECONDS", 0.2)
+    jobs = Jobs([], service="crm", database=database, dsn=crm.system)
+    await jobs.__aenter__()
+    await eventually(lambda: has_workers(admin))
+    await admin.execute("ALTER ROLE kith_crm_system NOLOGIN")
+    try:
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'kith_crm_system'")
+        async with asyncio.timeout(worker_module.PATIENCE):  # which one statement alone would have used up
+            await jobs.__aexit__()
+    finally:
+        await admin.execute("ALTER ROLE kith_crm_system LOGIN")
 
 
 async def test_the_worker_survives_the_loss_of_its_connections(
