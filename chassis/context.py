@@ -1,5 +1,6 @@
 """Who calls, and what the chassis knows about the call in hand."""
 
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +9,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from chassis.contract import Method
     from chassis.database.pool import Database
+
+
+REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+"""What a caller may name a request: the edge takes it and every service writes it into its logs and trail, so all of them ask here."""
 
 
 class CallerKind(StrEnum):

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import uuid_utils
-
+from chassis import ids
+from chassis.context import REQUEST_ID
 from chassis.errors import Reason
 from gateway.problems import Header, Problem
 
@@ -36,7 +36,6 @@ _JOINED: Final = {b"cookie": b"; ", b"x-forwarded-for": b", "}
 _TOLERANT: Final = frozenset({b"accept", b"accept-language", b"traceparent", b"user-agent", b"x-request-id"})
 
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]*")
-_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _KEY: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
@@ -61,10 +60,8 @@ def read(raw: Iterable[Header], *, max_bytes: int) -> Mapping[bytes, bytes]:
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
     """Return the client's request id if it is a plain word, else a new one."""
-    given = headers.get(b"x-request-id")
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given.decode()
-    return str(uuid_utils.uuid7())
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    return given if REQUEST_ID.fullmatch(given) else ids.new()
 
 
 def idempotency_key(headers: Mapping[bytes, bytes]) -> str | None:

@@ -1,9 +1,8 @@
 """Identity: who calls, from the tokens alone. What only the platform may say is believed only beside a service token."""
 
-import re
 from typing import Any, ClassVar, Final
 
-from chassis.context import Caller, CallerKind
+from chassis.context import REQUEST_ID, Caller, CallerKind
 from chassis.contract import Access
 from chassis.errors import InvalidArgument, Reason, Unauthenticated
 from chassis.interceptors.chain import Call, Next
@@ -13,12 +12,11 @@ from chassis.tokens.service import ServiceToken, ServiceVerifier
 from chassis.tokens.verify import Verifier
 
 SERVICE_TOKEN: Final = "x-kith-service"
-REQUEST_ID: Final = "x-request-id"
+REQUEST: Final = "x-request-id"
 CLIENT_IP: Final = "x-kith-client-ip"
 USER_AGENT: Final = "x-kith-user-agent"
 
 MAX_ENTRIES: Final = 64  # of metadata; gRPC itself lets hundreds through (reference/identity.md 3.4)
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class Identity:
@@ -47,8 +45,8 @@ class Identity:
 
     def _believe(self, call: Call) -> None:
         """Take over what another process of the platform says about its own caller."""
-        given = call.metadata.get(REQUEST_ID, "")
-        if _REQUEST_ID.fullmatch(given):
+        given = call.metadata.get(REQUEST, "")
+        if REQUEST_ID.fullmatch(given):
             call.request.request_id = given
         call.request.client_ip = call.metadata.get(CLIENT_IP, "")[:45]
         call.request.user_agent = call.metadata.get(USER_AGENT, "")[:500]

@@ -5,9 +5,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import psycopg
 import pytest
 
-from tests.conftest import Person
+from tests.conftest import AdminDsn, Person
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ async def test_a_contact_lives_through_rest(call: Any) -> None:
     assert (await call("DELETE", path)).status_code == 200
     assert (await call("GET", "/v1/contacts")).json()["contacts"] == []
     assert (await call("POST", f"{path}:restore", {})).json()["title"] == "Boss"
+
+
+async def test_the_request_id_that_is_answered_is_the_one_in_the_trail(call: Any, admin_dsn: AdminDsn) -> None:
+    for given in ("mine", "job:7/retry.2"):
+        made = await call("POST", "/v1/contacts", {"givenName": "Ann"}, x_request_id=given)
+        async with await psycopg.AsyncConnection.connect(admin_dsn("crm")) as connection:
+            query = "SELECT request_id FROM audit_log WHERE resource_id = %s"
+            assert await (await connection.execute(query, [made.json()["id"]])).fetchall() == [(given,)]
+        assert made.headers["x-request-id"] == given
 
 
 async def test_a_stale_if_match_is_412_and_a_stale_etag_in_the_body_409(call: Any, owner: Person) -> None:
