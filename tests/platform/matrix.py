@@ -32,6 +32,8 @@ def probe(image: Image, method: Method, foreign: str, samples: Mapping[str, Json
     """Fill every id of a request with `foreign`, and every resource with the sample of its kind (by message name)."""
     message = dict(_filled(image, method.input, foreign, samples))
     binding = method.bindings[0]
+    taken = image.resolve(method.input, binding.body)
+    assert taken is None or _json(taken.name) in message, f"{method.name} takes a {taken.type_name}, of which SAMPLES has none"
     path = _VARIABLE.sub(lambda variable: _take(message, variable[1].split(".")), binding.path)
     if binding.body == "*":
         return Probe(method, binding.verb, path, {}, message)

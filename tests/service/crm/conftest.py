@@ -11,27 +11,12 @@ from grpc_status import rpc_status
 
 from kith.crm.v1 import companies_pb2, companies_pb2_grpc, contacts_pb2, contacts_pb2_grpc
 from tests.conftest import Channel, Person, Register
+from tests.service.calls import As
 
 Contact = contacts_pb2.Contact
 Company = companies_pb2.Company
 MakeContact = Callable[..., Awaitable[Contact]]
 MakeCompany = Callable[..., Awaitable[Company]]
-
-
-class As:
-    """A stub whose calls are made as one person: `await contacts.GetContact(request)`."""
-
-    def __init__(self, stub: Any, person: Person) -> None:
-        self._stub = stub
-        self._person = person
-
-    def __getattr__(self, method: str) -> Callable[..., aio.UnaryUnaryCall[Any, Any]]:
-        call = getattr(self._stub, method)
-
-        def run(request: Any, *metadata: tuple[str, str]) -> aio.UnaryUnaryCall[Any, Any]:
-            return call(request, metadata=(*self._person.metadata, *metadata), timeout=30)
-
-        return run
 
 
 @pytest.fixture
@@ -111,14 +96,3 @@ async def refused(call: Awaitable[Any]) -> Refused:
     said = rpc_status.from_call(error.value)
     assert said is not None, f"{error.value.code()}: {error.value.details()}"
     return Refused(said)
-
-
-async def all_pages(list_page: Callable[[Any], Awaitable[Any]], request: Any, noun: str) -> list[Any]:
-    """Return the records of all pages of a list."""
-    found: list[Any] = []
-    while True:
-        page = await list_page(request)
-        found += getattr(page, noun)
-        if not page.next_page_token:
-            return found
-        request.page_token = page.next_page_token

@@ -8,7 +8,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from kith.crm.v1 import companies_pb2 as pb
 from kith.crm.v1 import contacts_pb2
-from tests.service.crm.conftest import Company, MakeCompany, MakeContact, Refused, all_pages, refused
+from tests.service.calls import all_pages
+from tests.service.crm.conftest import Company, MakeCompany, MakeContact, Refused, refused
 
 
 async def test_a_company_is_read_as_it_was_created(companies: Any, make_company: MakeCompany) -> None:

@@ -11,7 +11,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from kith.crm.v1 import contacts_pb2 as pb
 from tests.conftest import Join, Person
-from tests.service.crm.conftest import Contact, MakeCompany, MakeContact, Refused, all_pages, refused
+from tests.service.calls import all_pages
+from tests.service.crm.conftest import Contact, MakeCompany, MakeContact, Refused, refused
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 

@@ -6,48 +6,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from nats.aio.client import Client
-from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from chassis import names
-from kith.crm.v1 import companies_pb2, contacts_pb2, events_pb2
+from kith.crm.v1 import companies_pb2, contacts_pb2
 from tests.conftest import Person
+from tests.service.conftest import Event, Told
 from tests.service.crm.conftest import Contact, MakeCompany, MakeContact, refused
 
-KINDS = {
-    "crm.contact.created.v1": events_pb2.ContactCreated,
-    "crm.contact.updated.v1": events_pb2.ContactUpdated,
-    "crm.contact.deleted.v1": events_pb2.ContactDeleted,
-    "crm.contact.restored.v1": events_pb2.ContactRestored,
-    "crm.company.created.v1": events_pb2.CompanyCreated,
-    "crm.company.updated.v1": events_pb2.CompanyUpdated,
-    "crm.company.deleted.v1": events_pb2.CompanyDeleted,
-}
-Said = Callable[[int], Awaitable[list[tuple[str, Any, dict[str, str]]]]]
+Said = Callable[[int], Awaitable[list[Event]]]
 
 
 @pytest.fixture
-def said(nats_admin: Client, owner: Person) -> Said:
+def said(told: Told, owner: Person) -> Said:
     """`await said(3)` returns the three events of the organisation, and fails when there are more."""
-
-    async def read(expected: int) -> list[tuple[str, Any, dict[str, str]]]:
-        jetstream = nats_admin.jetstream()
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
-        subscription = await jetstream.subscribe(
-            f"kith.crm.*.*.*.{owner.tenant_id}", stream=names.stream("crm"), config=config, ordered_consumer=True
-        )
-        found = []
-        async with asyncio.timeout(20):
-            while len(found) < expected:
-                message = await subscription.next_msg(timeout=10)
-                kind = message.subject.removeprefix("kith.").removesuffix(f".{owner.tenant_id}")
-                found.append((kind, KINDS[kind].FromString(message.data), dict(message.headers or {})))
-        with pytest.raises(TimeoutError):
-            await subscription.next_msg(timeout=0.3)
-        await subscription.unsubscribe()
-        return found
-
-    return read
+    return lambda expected: told("crm", owner.tenant_id, expected)
 
 
 async def test_the_life_of_a_contact_is_told_in_order_each_step_once(

@@ -9,7 +9,8 @@ import pytest
 
 from kith.crm.v1 import contacts_pb2 as pb
 from tests.conftest import Person, Register
-from tests.service.crm.conftest import Contact, MakeContact, all_pages, refused
+from tests.service.calls import all_pages
+from tests.service.crm.conftest import Contact, MakeContact, refused
 
 NAMES = ["ann", "Ann", "Änn", "bob", "Bob Lee", "ångström", "Zoë", "zed", "O'Neil", "李"]
 

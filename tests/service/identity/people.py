@@ -1,13 +1,8 @@
-"""People who sign in, and what they are told when they may not."""
+"""People who sign in."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import pytest
-from grpc import aio
-
-from chassis.clients.refusals import refusal
-from chassis.errors import Refusal
 from kith.identity.v1.auth_pb2 import Session
 
 Metadata = tuple[tuple[str, str], ...]
@@ -31,10 +26,3 @@ class Owner:
 
 def bearer(session: Session) -> Metadata:
     return (("authorization", f"Bearer {session.access_token}"),)
-
-
-async def refused(call: Awaitable[object]) -> Refusal:
-    """Return why a call is refused; fail if it is not."""
-    with pytest.raises(aio.AioRpcError) as failed:
-        await call
-    return refusal(failed.value, "identity")

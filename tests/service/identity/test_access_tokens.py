@@ -8,7 +8,7 @@ from joserfc.jwk import ECKey, KeySet
 
 from chassis.errors import Code
 from kith.identity.v1.auth_pb2 import RefreshRequest
-from tests.service.identity.people import refused
+from tests.service.calls import refused
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from google.protobuf.empty_pb2 import Empty
 from chassis.errors import Code
 from kith.identity.v1.auth_pb2 import SignInRequest
 from kith.identity.v1.members_pb2 import CreateMemberRequest, ListMembersRequest, Member, Role
+from tests.service.calls import refused
 from tests.service.identity.conftest import PASSWORD
-from tests.service.identity.people import bearer, refused
+from tests.service.identity.people import bearer
 
 
 @pytest.fixture

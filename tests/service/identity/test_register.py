@@ -10,7 +10,8 @@ from chassis.errors import Code
 from kith.identity.v1.auth_pb2 import RegisterRequest
 from kith.identity.v1.members_pb2 import Role
 from kith.options.v1.permissions_pb2 import Permission
-from tests.service.identity.people import bearer, refused
+from tests.service.calls import refused
+from tests.service.identity.people import bearer
 
 
 async def test_registering_signs_the_owner_in_with_every_permission(new_owner, me):

@@ -12,7 +12,8 @@ from kith.identity.v1.auth_pb2 import RefreshRequest, SignOutRequest
 from kith.identity.v1.events_pb2 import SessionEnded
 from kith.identity.v1.members_pb2 import Role
 from services.identity.sessions.refresh_tokens import RefreshToken
-from tests.service.identity.people import bearer, refused
+from tests.service.calls import refused
+from tests.service.identity.people import bearer
 
 ENDED = "SELECT payload FROM outbox WHERE tenant_id = %s AND subject LIKE 'kith.identity.session.ended.%%'"
 

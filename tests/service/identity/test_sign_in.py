@@ -10,7 +10,8 @@ from google.protobuf.empty_pb2 import Empty
 from chassis.errors import Code
 from kith.identity.v1.auth_pb2 import SignInRequest
 from services.identity.attempts.rules import ACCOUNT
-from tests.service.identity.people import bearer, refused
+from tests.service.calls import refused
+from tests.service.identity.people import bearer
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""What a service says in the stream."""
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import pytest
+from google.protobuf import message_factory
+from nats.aio.client import Client
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from chassis import contract, names
+
+
+class Event(NamedTuple):
+    """One event of the stream: its subject without prefix and tenant, its message, its headers."""
+
+    subject: str
+    message: Any
+    headers: dict[str, str]
+
+
+Told = Callable[[str, str, int], Awaitable[list[Event]]]
+
+
+@pytest.fixture
+def told(nats_admin: Client) -> Told:
+    """`await told("crm", tenant_id, 3)` returns the three events of the organisation, and fails when there are more."""
+
+    async def read(service: str, tenant_id: str, expected: int) -> list[Event]:
+        kinds = _kinds(service)
+        subscription = await nats_admin.jetstream().subscribe(
+            f"kith.{service}.*.*.*.{tenant_id}",
+            stream=names.stream(service),
+            config=ConsumerConfig(deliver_policy=DeliverPolicy.ALL),
+            ordered_consumer=True,
+        )
+        found = []
+        async with asyncio.timeout(20):
+            while len(found) < expected:
+                message = await subscription.next_msg(timeout=10)
+                subject = message.subject.removeprefix("kith.").removesuffix(f".{tenant_id}")
+                found.append(Event(subject, kinds[subject].FromString(message.data), dict(message.headers or {})))
+        with pytest.raises(TimeoutError):
+            await subscription.next_msg(timeout=0.3)
+        await subscription.unsubscribe()
+        return found
+
+    return read
+
+
+def _kinds(service: str) -> dict[str, Any]:
+    """Return the event messages of a service by their subject."""
+    module = importlib.import_module(f"kith.{service}.v1.events_pb2")
+    kinds = map(message_factory.GetMessageClass, module.DESCRIPTOR.message_types_by_name.values())
+    return {contract.event(kind).subject: kind for kind in kinds}
