@@ -41,6 +41,7 @@ class Wrong:
     body: dict[str, Any] = field(default_factory=lambda: BODY)
     headers: Callable[[Scene], dict[str, str]] = lambda _: {}
     fields: tuple[str, ...] = ()
+    permission: str = ""
 
 
 WRONG = {
@@ -49,7 +50,7 @@ WRONG = {
     "another tenant's id": Wrong(404, "NOT_FOUND", who=lambda scene: scene.stranger),
     "an id of nothing": Wrong(404, "NOT_FOUND", contact_id=STRANGER_ID),
     "an id that is none": Wrong(404, "NOT_FOUND", contact_id="1"),
-    "a role that may only read": Wrong(403, "PERMISSION_MISSING", who=lambda scene: scene.reader),
+    "a role that may only read": Wrong(403, "PERMISSION_MISSING", who=lambda scene: scene.reader, permission="CRM_CONTACTS_WRITE"),
     "a stale etag in the header": Wrong(412, "ETAG_MISMATCH", headers=lambda scene: {"if-match": scene.stale}),
     "a stale etag in the body": Wrong(409, "ETAG_MISMATCH", body={**BODY, "etag": '"1"'}),
     "an unknown field": Wrong(400, "UNKNOWN_FIELD", body={**BODY, "favouriteColour": "blue"}, fields=("favouriteColour",)),
@@ -104,7 +105,10 @@ async def test_it_is_refused_as_documented_and_changes_nothing(
     said = answer.json()
     assert (answer.status_code, said["code"]) == (wrong.status, wrong.code), said
     assert answer.headers["content-type"] == "application/problem+json"
-    assert said["request_id"] == answer.headers["x-request-id"]
+    assert said["status"] == wrong.status
+    assert (said["request_id"], said["trace_id"]) == (answer.headers["x-request-id"], answer.headers["x-trace-id"])
+    assert answer.headers.get("www-authenticate", "").startswith("Bearer") == (wrong.status == 401)
+    assert said.get("metadata", {}).get("permission", "") == wrong.permission
     assert {each["field"] for each in said.get("fields", [])} == set(wrong.fields)
     assert str(wrong.status) in openapi["paths"][PATH]["patch"]["responses"]
     jsonschema_rs.validate(openapi["components"]["schemas"]["Problem"], said)

@@ -43,7 +43,7 @@ async def explore(owner: SignedIn, examples: int, folder: Path) -> tuple[int, st
 
 
 async def test_no_answer_is_undocumented(owner: SignedIn, tmp_path: Path) -> None:
-    verdict, said = await explore(owner, 5, tmp_path)
+    verdict, said = await explore(owner, 10, tmp_path)
     assert verdict == 0, said
 
 

@@ -93,6 +93,11 @@ async def test_all_are_read_in_batches(owner: SignedIn, companies: list[Record],
         assert (answer[kind], answer["missingIds"]) == (part, [])
 
 
+async def test_every_making_is_told_once(owner: SignedIn, companies: list[Record], contacts: list[Record], nats_admin: Client) -> None:
+    told = await story(nats_admin, owner.person.tenant_id, COMPANIES + CONTACTS)
+    assert told == {record["id"]: [("created", 1)] for record in (*companies, *contacts)}
+
+
 async def test_what_is_done_with_them_is_told_once_and_in_order(sign_up: SignUp, nats_admin: Client) -> None:
     """Has an organisation for itself, so that its stream tells of nothing else."""
     owner = await sign_up()
@@ -107,15 +112,16 @@ async def test_what_is_done_with_them_is_told_once_and_in_order(sign_up: SignUp,
     for record in changed[:DELETED]:
         await owner.call("DELETE", f"/v1/contacts/{record['id']}")
         expected[record["id"]].append("deleted")
+    assert {record["id"] for record in await all_pages(owner, "contacts")} == {record["id"] for record in changed[DELETED:]}
     for record in changed[: DELETED // 2]:
         restored = await owner.post(f"/v1/contacts/{record['id']}:restore", {})
         assert (restored["title"], restored["department"], "deleteTime" in restored) == ("Buyer", "Sales", False)
         expected[record["id"]].append("restored")
 
     told = await story(nats_admin, owner.person.tenant_id, sum(map(len, expected.values())))
-    assert {key: [what for what, _ in life] for key, life in told.items()} == expected
-    for life in told.values():
-        assert [version for _, version in life] == list(range(1, len(life) + 1))
+    assert {key: [what for what, _ in steps] for key, steps in told.items()} == expected
+    for steps in told.values():
+        assert [version for _, version in steps] == list(range(1, len(steps) + 1))
 
 
 async def patch(owner: SignedIn, record: Record) -> Record:
