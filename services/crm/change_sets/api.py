@@ -1,11 +1,10 @@
 """ChangeSetService: message in, message out."""
 
-from grpc.aio import ServicerContext
-
 from chassis import ids
 from chassis.database import unit_of_work
 from chassis.errors import FailedPrecondition, NotFound
 from chassis.errors import Reason as Common
+from chassis.interceptors.chain import Context
 from chassis.listing import Ask
 from kith.crm.v1.change_sets_pb2 import (
     ChangeSet,
@@ -26,7 +25,7 @@ from services.crm.runs import actions as runs
 class ChangeSetService(ChangeSetServiceServicer):
     """Keeps how records were before they were changed together, and brings that back."""
 
-    async def GetChangeSet(self, request: GetChangeSetRequest, context: ServicerContext[GetChangeSetRequest, ChangeSet]) -> ChangeSet:
+    async def GetChangeSet(self, request: GetChangeSetRequest, context: Context) -> ChangeSet:
         """Return one change set."""
         async with unit_of_work() as work:
             found = await store.get(work, ids.parse(request.id))
@@ -34,17 +33,13 @@ class ChangeSetService(ChangeSetServiceServicer):
             raise _not_found()
         return found
 
-    async def ListChangeSets(
-        self, request: ListChangeSetsRequest, context: ServicerContext[ListChangeSetsRequest, ListChangeSetsResponse]
-    ) -> ListChangeSetsResponse:
+    async def ListChangeSets(self, request: ListChangeSetsRequest, context: Context) -> ListChangeSetsResponse:
         """Return one page."""
         async with unit_of_work() as work:
             rows, token = await store.LISTING.page(work, Ask.of(request))
         return ListChangeSetsResponse(change_sets=map(store.message, rows), next_page_token=token)
 
-    async def RevertChangeSet(
-        self, request: RevertChangeSetRequest, context: ServicerContext[RevertChangeSetRequest, ChangeSet]
-    ) -> ChangeSet:
+    async def RevertChangeSet(self, request: RevertChangeSetRequest, context: Context) -> ChangeSet:
         """Ask for a change set to be undone."""
         async with unit_of_work() as work:
             kept = await store.lock(work, ids.parse(request.id))

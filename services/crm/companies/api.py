@@ -1,10 +1,10 @@
 """CompanyService: message in, message out."""
 
 from google.protobuf.empty_pb2 import Empty
-from grpc.aio import ServicerContext
 
 from chassis.database import unit_of_work
 from chassis.errors import raise_for
+from chassis.interceptors.chain import Context
 from chassis.interceptors.errors import status
 from chassis.listing import Ask
 from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin
@@ -38,57 +38,51 @@ class CompanyService(CompanyServiceServicer):
     def __init__(self, companies: Companies) -> None:
         self._companies = companies
 
-    async def GetCompany(self, request: GetCompanyRequest, context: ServicerContext[GetCompanyRequest, Company]) -> Company:
+    async def GetCompany(self, request: GetCompanyRequest, context: Context) -> Company:
         """Return one company, deleted or not."""
         async with unit_of_work() as work:
             return await self._companies.get(work, request.id)
 
-    async def BatchGetCompanies(
-        self, request: BatchGetCompaniesRequest, context: ServicerContext[BatchGetCompaniesRequest, BatchGetCompaniesResponse]
-    ) -> BatchGetCompaniesResponse:
+    async def BatchGetCompanies(self, request: BatchGetCompaniesRequest, context: Context) -> BatchGetCompaniesResponse:
         """Return the companies that exist, and which do not."""
         raise_for(list(rules.check_read(request.ids)))
         async with unit_of_work() as work:
             found, missing = await self._companies.get_many(work, request.ids)
         return BatchGetCompaniesResponse(companies=found, missing_ids=missing)
 
-    async def ListCompanies(
-        self, request: ListCompaniesRequest, context: ServicerContext[ListCompaniesRequest, ListCompaniesResponse]
-    ) -> ListCompaniesResponse:
+    async def ListCompanies(self, request: ListCompaniesRequest, context: Context) -> ListCompaniesResponse:
         """Return one page."""
         async with unit_of_work() as work:
             rows, token = await store.LISTING.page(work, Ask.of(request))
         return ListCompaniesResponse(companies=map(store.message, rows), next_page_token=token)
 
-    async def CreateCompany(self, request: CreateCompanyRequest, context: ServicerContext[CreateCompanyRequest, Company]) -> Company:
+    async def CreateCompany(self, request: CreateCompanyRequest, context: Context) -> Company:
         """Keep a new company."""
         async with unit_of_work() as work:
             if request.validate_only:
                 work.keep_nothing()
             return work.answer(await self._companies.create(work, request.company))
 
-    async def UpdateCompany(self, request: UpdateCompanyRequest, context: ServicerContext[UpdateCompanyRequest, Company]) -> Company:
+    async def UpdateCompany(self, request: UpdateCompanyRequest, context: Context) -> Company:
         """Change the masked fields of a company."""
         async with unit_of_work() as work:
             (draft,) = await self._companies.update(work, [(request.company, request.update_mask)])
             return work.answer(draft.outcome())
 
-    async def DeleteCompany(self, request: DeleteCompanyRequest, context: ServicerContext[DeleteCompanyRequest, Empty]) -> Empty:
+    async def DeleteCompany(self, request: DeleteCompanyRequest, context: Context) -> Empty:
         """Hide a company until it is restored or purged."""
         async with unit_of_work() as work:
             (draft,) = await self._companies.delete(work, [(request.id, request.etag)])
             draft.outcome()
             return work.answer(Empty())
 
-    async def RestoreCompany(self, request: RestoreCompanyRequest, context: ServicerContext[RestoreCompanyRequest, Company]) -> Company:
+    async def RestoreCompany(self, request: RestoreCompanyRequest, context: Context) -> Company:
         """Bring a deleted company back."""
         async with unit_of_work() as work:
             (draft,) = await self._companies.restore(work, [(request.id, request.etag)])
             return work.answer(draft.outcome())
 
-    async def BatchUpdateCompanies(
-        self, request: BatchUpdateCompaniesRequest, context: ServicerContext[BatchUpdateCompaniesRequest, BatchUpdateCompaniesResponse]
-    ) -> BatchUpdateCompaniesResponse:
+    async def BatchUpdateCompanies(self, request: BatchUpdateCompaniesRequest, context: Context) -> BatchUpdateCompaniesResponse:
         """Change many companies, each for itself."""
         raise_for(list(rules.check_written([each.company.id for each in request.requests], "company.id")))
         async with unit_of_work() as work:
@@ -96,9 +90,7 @@ class CompanyService(CompanyServiceServicer):
             change_set = await change_sets.keep(work, "company", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_UPDATE, drafts)
             return work.answer(BatchUpdateCompaniesResponse(results=map(_updated, drafts), change_set_id=change_set))
 
-    async def BatchDeleteCompanies(
-        self, request: BatchDeleteCompaniesRequest, context: ServicerContext[BatchDeleteCompaniesRequest, BatchDeleteCompaniesResponse]
-    ) -> BatchDeleteCompaniesResponse:
+    async def BatchDeleteCompanies(self, request: BatchDeleteCompaniesRequest, context: Context) -> BatchDeleteCompaniesResponse:
         """Hide many companies, each for itself."""
         ids = [each.id for each in request.requests]
         raise_for(list(rules.check_written(ids, "id")))

@@ -1,10 +1,10 @@
 """ContactService: message in, message out."""
 
 from google.protobuf.empty_pb2 import Empty
-from grpc.aio import ServicerContext
 
 from chassis.database import unit_of_work
 from chassis.errors import raise_for
+from chassis.interceptors.chain import Context
 from chassis.interceptors.errors import status
 from chassis.listing import Ask
 from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin
@@ -38,57 +38,51 @@ class ContactService(ContactServiceServicer):
     def __init__(self, contacts: Contacts) -> None:
         self._contacts = contacts
 
-    async def GetContact(self, request: GetContactRequest, context: ServicerContext[GetContactRequest, Contact]) -> Contact:
+    async def GetContact(self, request: GetContactRequest, context: Context) -> Contact:
         """Return one contact, deleted or not."""
         async with unit_of_work() as work:
             return await self._contacts.get(work, request.id)
 
-    async def BatchGetContacts(
-        self, request: BatchGetContactsRequest, context: ServicerContext[BatchGetContactsRequest, BatchGetContactsResponse]
-    ) -> BatchGetContactsResponse:
+    async def BatchGetContacts(self, request: BatchGetContactsRequest, context: Context) -> BatchGetContactsResponse:
         """Return the contacts that exist, and which do not."""
         raise_for(list(rules.check_read(request.ids)))
         async with unit_of_work() as work:
             found, missing = await self._contacts.get_many(work, request.ids)
         return BatchGetContactsResponse(contacts=found, missing_ids=missing)
 
-    async def ListContacts(
-        self, request: ListContactsRequest, context: ServicerContext[ListContactsRequest, ListContactsResponse]
-    ) -> ListContactsResponse:
+    async def ListContacts(self, request: ListContactsRequest, context: Context) -> ListContactsResponse:
         """Return one page."""
         async with unit_of_work() as work:
             rows, token = await store.LISTING.page(work, Ask.of(request))
         return ListContactsResponse(contacts=map(store.message, rows), next_page_token=token)
 
-    async def CreateContact(self, request: CreateContactRequest, context: ServicerContext[CreateContactRequest, Contact]) -> Contact:
+    async def CreateContact(self, request: CreateContactRequest, context: Context) -> Contact:
         """Keep a new contact."""
         async with unit_of_work() as work:
             if request.validate_only:
                 work.keep_nothing()
             return work.answer(await self._contacts.create(work, request.contact))
 
-    async def UpdateContact(self, request: UpdateContactRequest, context: ServicerContext[UpdateContactRequest, Contact]) -> Contact:
+    async def UpdateContact(self, request: UpdateContactRequest, context: Context) -> Contact:
         """Change the masked fields of a contact."""
         async with unit_of_work() as work:
             (draft,) = await self._contacts.update(work, [(request.contact, request.update_mask)])
             return work.answer(draft.outcome())
 
-    async def DeleteContact(self, request: DeleteContactRequest, context: ServicerContext[DeleteContactRequest, Empty]) -> Empty:
+    async def DeleteContact(self, request: DeleteContactRequest, context: Context) -> Empty:
         """Hide a contact until it is restored or purged."""
         async with unit_of_work() as work:
             (draft,) = await self._contacts.delete(work, [(request.id, request.etag)])
             draft.outcome()
             return work.answer(Empty())
 
-    async def RestoreContact(self, request: RestoreContactRequest, context: ServicerContext[RestoreContactRequest, Contact]) -> Contact:
+    async def RestoreContact(self, request: RestoreContactRequest, context: Context) -> Contact:
         """Bring a deleted contact back."""
         async with unit_of_work() as work:
             (draft,) = await self._contacts.restore(work, [(request.id, request.etag)])
             return work.answer(draft.outcome())
 
-    async def BatchUpdateContacts(
-        self, request: BatchUpdateContactsRequest, context: ServicerContext[BatchUpdateContactsRequest, BatchUpdateContactsResponse]
-    ) -> BatchUpdateContactsResponse:
+    async def BatchUpdateContacts(self, request: BatchUpdateContactsRequest, context: Context) -> BatchUpdateContactsResponse:
         """Change many contacts, each for itself."""
         raise_for(list(rules.check_written([each.contact.id for each in request.requests], "contact.id")))
         async with unit_of_work() as work:
@@ -96,9 +90,7 @@ class ContactService(ContactServiceServicer):
             change_set = await change_sets.keep(work, "contact", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_UPDATE, drafts)
             return work.answer(BatchUpdateContactsResponse(results=map(_updated, drafts), change_set_id=change_set))
 
-    async def BatchDeleteContacts(
-        self, request: BatchDeleteContactsRequest, context: ServicerContext[BatchDeleteContactsRequest, BatchDeleteContactsResponse]
-    ) -> BatchDeleteContactsResponse:
+    async def BatchDeleteContacts(self, request: BatchDeleteContactsRequest, context: Context) -> BatchDeleteContactsResponse:
         """Hide many contacts, each for itself."""
         ids = [each.id for each in request.requests]
         raise_for(list(rules.check_written(ids, "id")))
