@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stack.topology import default_ports
+from stack.topology import NATS, POSTGRES, default_ports
 
 
 class SettingsError(Exception):
@@ -64,8 +64,9 @@ class Settings(BaseSettings):
             raise SettingsError("; ".join(_explain(dict(detail)) for detail in error.errors())) from None
 
     def wanted_ports(self) -> dict[str, int]:
-        """Return every port by name: the default, or what the environment says."""
-        return {**default_ports(), **self.ports}
+        """Return every port that is listened on, by name: the default, or what the environment says."""
+        brought = {POSTGRES: self.database_url, NATS: self.nats_url}
+        return {name: port for name, port in {**default_ports(), **self.ports}.items() if not brought.get(name)}
 
 
 def _explain(detail: dict[str, object]) -> str:

@@ -20,6 +20,7 @@ from stack.state import State
 from stack.topology import EDGE, SERVICES
 from stack.wiring import Wiring
 from tests import running
+from tests.unit.chassis import servers
 
 SECONDS = 60
 
@@ -94,6 +95,20 @@ async def test_what_is_killed_is_started_again_and_loses_nothing(terminal: Termi
     assert after.ports == before.ports
     assert _written_down(terminal)
     assert terminal.end(signal.SIGINT) == 0
+
+
+@pytest.mark.full
+async def test_the_operators_own_servers_are_used_and_left_alone(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "streams").mkdir()
+    async with servers.postgres(tmp_path / "own") as dsn, servers.nats_server(tmp_path / "streams") as nats:
+        state = await asyncio.to_thread(terminal.up, KITH_DATABASE_URL=dsn, KITH_NATS_URL=nats.url)
+        assert set(state.processes) == {EDGE.name, *(service.name for service in SERVICES)}
+        assert state.ports.keys().isdisjoint({"postgres", "nats"})
+        assert (await asyncio.to_thread(httpx.get, f"{state.url}/readyz")).status_code == httpx.codes.OK
+        assert await asyncio.to_thread(terminal.end, signal.SIGINT) == 0
+        with psycopg.connect(dsn) as connection:
+            databases = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'kith%'").fetchall()
+        assert {name for (name,) in databases} == {f"kith_{service.name}" for service in SERVICES}
 
 
 async def _survives_the_death_of_a_service(terminal: Terminal, before: State) -> None:
