@@ -32,12 +32,16 @@ Next = Callable[["Call"], Awaitable[Any]]
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One RPC under way. `message` is None where the client streams; `code` and `reason` say how it ended."""
+    """One RPC under way. `message` is None where the client streams; `code` and `reason` say how it ended.
+
+    `metadata` holds the last value of each name, `entries` is how many there were in all.
+    """
 
     method: Method
     message: Message | None
     context: Context
     metadata: Mapping[str, str]
+    entries: int
     authorizations: Sequence[str]
     request: Request
     behaviour: Callable[["Call"], Awaitable[Any]]
@@ -101,7 +105,8 @@ class Chain(aio.ServerInterceptor):
     def _call(self, method: Method, message: Any, context: Context, behaviour: Callable[[Call], Awaitable[Any]]) -> Call:
         metadata: dict[str, str] = {}
         authorizations: list[str] = []
-        for key, value in context.invocation_metadata() or ():
+        given = tuple(context.invocation_metadata() or ())
+        for key, value in given:
             if key == "authorization":
                 authorizations.append(str(value))
             metadata[key] = value if isinstance(value, str) else ""
@@ -112,6 +117,7 @@ class Chain(aio.ServerInterceptor):
             message=message if isinstance(message, Message) else None,
             context=context,
             metadata=metadata,
+            entries=len(given),
             authorizations=authorizations,
             request=request,
             behaviour=behaviour if isinstance(message, Message) else _with(behaviour, message),

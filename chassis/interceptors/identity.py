@@ -30,7 +30,7 @@ class Identity:
 
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Refuse a token that does not hold; go on with the caller otherwise, be it nobody."""
-        if len(call.metadata) > MAX_ENTRIES:
+        if call.entries > MAX_ENTRIES:
             raise InvalidArgument(Reason.BODY_INVALID, f"more than {MAX_ENTRIES} metadata entries")
         service = self._service(call)
         if service is not None:
