@@ -38,6 +38,15 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
             running.end_session()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show beside a failure what the platform's processes logged as errors meanwhile: a caller is told nothing of it."""
+    report = yield
+    if report.failed and (errors := running.errors_since(call.start)):
+        report.sections.append(("errors in the logs of the platform", "\n".join(errors)))
+    return report
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         running.end_session()

@@ -10,8 +10,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -27,6 +28,7 @@ SESSION: Final = "KITH_TEST_SESSION"
 KITH: Final = str(Path(sys.executable).with_name("kith"))
 START_SECONDS: Final = 90.0
 POLL_SECONDS: Final = 0.05
+MOST_ERRORS: Final = 10
 
 ENVIRONMENT: Final = {
     # Any free port, so that a platform of one's own may run beside.
@@ -63,6 +65,16 @@ def shared() -> Wiring:
         if not (state and state.is_ready):
             state = _start(folder)
     return Wiring.of(Settings.load(folder / "data"), state)
+
+
+def errors_since(moment: float) -> list[str]:
+    """Return the errors that the platform's processes logged since then, whichever test they are about."""
+    since = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
+    found: list[dict[str, Any]] = []
+    for log in Layout(Path(os.environ[FOLDER]) / "data").logs.glob("*.log"):
+        lines = [line for line in log.read_text(errors="replace").splitlines() if '"level":"error"' in line and line.endswith("}")]
+        found += [line for line in map(json.loads, lines) if line["time"] >= since]
+    return [json.dumps(line) for line in sorted(found, key=lambda line: line["time"])[:MOST_ERRORS]]
 
 
 @contextmanager
