@@ -41,7 +41,7 @@ async def target(platform: Platform) -> Target:
     """Register an organisation, give it its contacts, and return what there is to measure."""
     host, _, port = platform.wiring.address(EDGE.name).partition(":")
     async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=30) as client:
-        token = await _register(client)
+        token = await register(client)
         empty = Requests(f"{host}:{port}", token, [])
         await _seed(host, int(port), empty)
         ids = await _ids(client, token)
@@ -78,7 +78,8 @@ def _pid(platform: Platform, name: str) -> int:
     return found.pid
 
 
-async def _register(client: httpx.AsyncClient) -> str:
+async def register(client: httpx.AsyncClient) -> str:
+    """Register an organisation; return its owner's token."""
     body = {
         "organisation": "Bench",
         "email": f"{secrets.token_hex(8)}@example.com",

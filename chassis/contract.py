@@ -82,6 +82,20 @@ class Event:
     kind: type[Message]
 
 
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """One kind of event that readers of the live stream may see: its subject, its message and the permission that it takes."""
+
+    subject: str
+    message: str
+    permission: int
+
+    @property
+    def service(self) -> str:
+        """Return the service that publishes it."""
+        return self.subject.partition(".")[0]
+
+
 def methods(service: str) -> Iterator[Method]:
     """Yield the RPCs of a service by its full name; raise ContractError for the first one whose policy is incomplete."""
     descriptor: ServiceDescriptor = descriptor_pool.Default().FindServiceByName(service)
@@ -187,6 +201,17 @@ def session_ended() -> type[Message]:
     package = found[0].rpartition(".")[0]
     importlib.import_module(f"{package}.events_pb2")
     return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(found[0]))
+
+
+@cache
+def live_events() -> tuple[LiveEvent, ...]:
+    """Return the events that carry a permission: only they are ever shown live."""
+    return tuple(
+        LiveEvent(option.subject, f"{file.package}.{message.name}", option.permission)
+        for file in image().file
+        for message in file.message_type
+        if (option := message.options.Extensions[options_pb2.event]).permission
+    )
 
 
 @cache

@@ -18,10 +18,10 @@ from gateway.operations import Operation
 from gateway.pages import Page
 from gateway.principals import Principals
 from gateway.problems import HIDDEN, Header, Problem
-from gateway.replies import Reply, Stream
+from gateway.replies import LiveStream, Reply, Stream
 from gateway.requests import Disconnected, Receive, Request, Scope, Send
 from gateway.routes import Routes, UnknownPath, WrongMethod
-from gateway.sending import send_reply, send_stream
+from gateway.sending import refuse_socket, send_reply, send_socket, send_stream
 from gateway.settings import EdgeSettings
 
 log = structlog.get_logger()
@@ -60,8 +60,8 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            return
+        if scope["type"] == "websocket":
+            await receive()  # the wish to connect, which holds nothing
         began = time.perf_counter()
         request = Request(scope, receive, base=self._base)
         self._in_flight += 1
@@ -128,9 +128,20 @@ class Edge:
             log.exception("request_failed", request_id=request.request_id, http_route=request.route)
             answer = _refusal(request, Problem(500, Reason.INTERNAL, HIDDEN))
         common = self._common_headers(request)
+        if isinstance(answer, LiveStream):
+            return await self._keep_open(request, answer, send, common)
         if isinstance(answer, Stream):
             return await send_stream(request, answer, send, common)
-        return await send_reply(request, answer, send, common)
+        return await (refuse_socket(answer, send, common) if request.socket else send_reply(request, answer, send, common))
+
+    async def _keep_open(self, request: Request, stream: LiveStream, send: Send, common: list[Header]) -> int:
+        """Send a live stream; meanwhile it is no request in flight, since there is a bound of its own."""
+        self._in_flight -= 1
+        try:
+            return await (send_socket if request.socket else send_stream)(request, stream, send, common)
+        finally:
+            self._in_flight += 1
+            stream.leave()
 
     async def _answer(self, request: Request, target: Target) -> Reply | Stream:
         if isinstance(target, Problem):
@@ -138,6 +149,8 @@ class Edge:
         if not isinstance(target, tuple):
             return target()
         operation, segments = target
+        if request.socket and not operation.method.policy.live_ticket:
+            raise Problem(400, Reason.BODY_INVALID, "The path takes no WebSocket.")
         await self._admit(request, operation)
         return await operation.answer(request, segments)
 
@@ -149,7 +162,7 @@ class Edge:
         tenant = principal.tenant_id if principal else ""
         key = f"{tenant} {principal.user_id if principal else ''} {block(request.client)}"
         request.extra += self._limits[policy.tier].take(principal=key, tenant=tenant)
-        if authorization is None and policy.access != "public":
+        if authorization is None and policy.access != "public" and not policy.live_ticket:
             raise Problem(401, Reason.TOKEN_MISSING, "The call needs a token.")
 
     def _options(self, request: Request, known: Problem) -> Reply:

@@ -1,5 +1,7 @@
 """The operations of a contract: each binding compiled, checked and put at its route."""
 
+from collections.abc import Callable, Mapping
+
 from gateway import wellknown
 from gateway.bindings import RequestBinding
 from gateway.browser import Browser
@@ -16,16 +18,22 @@ from gateway.templates import TemplateError, parse
 from gateway.uploads import Upload
 from gateway.upstreams import Upstreams
 
+Own = Mapping[str, Callable[..., Operation]]
+"""What makes the operations of the RPCs that the edge answers itself, by full name."""
+
 
 class Assembly:
     """Makes operations of one contract."""
 
-    def __init__(self, contract: Contract, upstreams: Upstreams, *, browser: Browser, bounds: Bounds, service_token: ServiceToken) -> None:
+    def __init__(
+        self, contract: Contract, upstreams: Upstreams, *, browser: Browser, bounds: Bounds, service_token: ServiceToken, own: Own
+    ) -> None:
         self._contract = contract
         self._upstreams = upstreams
         self._browser = browser
         self._bounds = bounds
         self._service_token = service_token
+        self._own = own
         self._decoders = Decoders(contract.pool)
         self._encoders = Encoders(contract.pool)
 
@@ -34,7 +42,8 @@ class Assembly:
         routes: Routes[Operation] = Routes()
         for method in self._contract.methods:
             _check(method)
-            rpc = Rpc(method, self._upstreams.call(method), service_token=self._service_token)
+            stub = None if method.full_name in self._own else self._upstreams.call(method)
+            rpc = Rpc(method, stub, service_token=self._service_token)
             for binding in method.bindings:
                 template = parse(binding.template)
                 request = RequestBinding(method, binding, template, self._contract, self._decoders)
@@ -44,7 +53,8 @@ class Assembly:
         return routes
 
     def _operation(self, method: Method, binding: Binding, request: RequestBinding, rpc: Rpc) -> Operation:
-        return _kind(method)(
+        make = self._own.get(method.full_name) or _kind(method)
+        return make(
             method,
             binding.template,
             binding=request,

@@ -36,6 +36,7 @@ class Policy:
     deadline: float | None
     key_set: bool
     clears_cookie: str
+    live_ticket: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ class Contract:
             deadline=option.deadline.ToTimedelta().total_seconds() if option.HasField("deadline") else None,
             key_set=option.key_set,
             clears_cookie=f"__Host-{option.clears_cookie}" if option.clears_cookie else "",
+            live_ticket=option.live_ticket,
         )
 
     def _enum_name(self, enum: str, number: int, prefix: str = "") -> str:

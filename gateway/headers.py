@@ -22,6 +22,7 @@ _SINGLE: Final = frozenset(
         b"content-type",
         b"idempotency-key",
         b"if-match",
+        b"last-event-id",
         b"origin",
         b"sec-fetch-site",
         b"traceparent",

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -11,16 +11,20 @@ import uvloop
 
 from chassis import contract as contracts
 from chassis.background import task
+from chassis.events import Broker
 from chassis.settings import load
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started
 from chassis.tokens.trust import Trust, key_set_service
 from gateway.app import Edge
-from gateway.assembly import Assembly
+from gateway.assembly import Assembly, Own
 from gateway.browser import Browser, origin_of
 from gateway.calls import ServiceToken
 from gateway.contract import Contract
 from gateway.health import EdgeHealth
+from gateway.live.changes import kinds
+from gateway.live.operations import own
+from gateway.live.service import Live
 from gateway.openapi import document
 from gateway.operations import Bounds
 from gateway.pages import pages
@@ -35,12 +39,12 @@ log = structlog.get_logger()
 
 
 def build(
-    settings: EdgeSettings, contract: Contract, upstreams: Upstreams, *, principals: Principals, service_token: ServiceToken
+    settings: EdgeSettings, contract: Contract, upstreams: Upstreams, *, principals: Principals, service_token: ServiceToken, own: Own
 ) -> tuple[Edge, EdgeHealth]:
     """Return the application and its health."""
     health = EdgeHealth(upstreams, contract.methods)
     browser = Browser(own_origin=origin_of(settings.public_url), cors_origins=settings.cors_origins)
-    assembly = Assembly(contract, upstreams, browser=browser, bounds=Bounds.of(settings), service_token=service_token)
+    assembly = Assembly(contract, upstreams, browser=browser, bounds=Bounds.of(settings), service_token=service_token, own=own)
     edge = Edge(
         settings,
         routes=assembly.routes(),
@@ -56,17 +60,19 @@ async def run(settings: EdgeSettings) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     async with AsyncExitStack() as stack:
         contract = Contract(contracts.image())
-        upstreams = Upstreams(settings.upstreams, contract.methods)
+        upstreams = Upstreams(settings.upstreams, [method for method in contract.methods if method.upstream != NAME])
         stack.push_async_callback(upstreams.close)
         trust = Trust.of(NAME, settings, upstreams.channel(key_set_service()))
         principals = TokenPrincipals(trust.users)
-        edge, health = build(settings, contract, upstreams, principals=principals, service_token=trust.signer.token)
+        live = Live(settings, trust, Broker(settings.nats_url.get_secret_value(), name=NAME), kinds(contract))
+        edge, health = build(settings, contract, upstreams, principals=principals, service_token=trust.signer.token, own=own(live))
         probes = Probes(health, host=settings.host, port=settings.admin_port)
         probes.start()
         stack.push_async_callback(asyncio.to_thread, probes.stop)
         await stack.enter_async_context(task(trust.keys.keep_fresh(), name="keys"))
         await stack.enter_async_context(task(health.watch(), name="health"))
-        await serve(server(edge, settings), health, _ended(), drain_seconds=settings.drain_seconds)
+        await stack.enter_async_context(task(live.run(), name="live"))
+        await serve(server(edge, settings), health, _ended(), drain_seconds=settings.drain_seconds, leave=live.leave)
 
 
 def _ended() -> asyncio.Event:
@@ -77,13 +83,17 @@ def _ended() -> asyncio.Event:
     return event
 
 
-async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain_seconds: float) -> None:
-    """Serve until told to end; then say not ready, give load balancers time to see it, close the port and end what is in flight."""
+async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain_seconds: float, leave: Callable[[], None]) -> None:
+    """Serve until told to end; then say not ready, give load balancers time to see it, close the port and end what is in flight.
+
+    `leave` ends at once what would never end by itself.
+    """
     serving = asyncio.create_task(http.serve())
     await _first(serving, http.listening.wait())
     health.started = True
     await _first(serving, ended.wait())
     health.draining = True
+    leave()
     if not serving.done():
         log.info("draining")
         await asyncio.sleep(drain_seconds)

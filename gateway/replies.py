@@ -1,6 +1,7 @@
 """Answers: a message as JSON or raw bytes, with the headers and cookies that the contract gives it."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -34,6 +35,15 @@ class Stream:
 
     chunks: AsyncGenerator[bytes, None]
     headers: list[Header]
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveStream(Stream):
+    """A stream that lasts: `leave` is called at its end, `cut` breaks it off, `code` is what a WebSocket is closed with."""
+
+    leave: Callable[[], None]
+    cut: asyncio.Event
+    code: Callable[[], int]
 
 
 class ReplyEncoder:

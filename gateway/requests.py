@@ -23,6 +23,7 @@ class Request:
 
     __slots__ = (
         "_receive",
+        "abort",
         "base",
         "client",
         "extra",
@@ -32,6 +33,7 @@ class Request:
         "query",
         "request_id",
         "route",
+        "socket",
         "trace_id",
         "traceparent",
     )
@@ -39,7 +41,9 @@ class Request:
     def __init__(self, scope: Scope, receive: Receive, *, base: str) -> None:
         self.base = base
         self._receive = receive
-        self.method: str = scope["method"]
+        self.socket = scope["type"] == "websocket"
+        self.abort: Callable[[], None] = scope.get("abort", _nothing)
+        self.method: str = "GET" if self.socket else scope["method"]
         self.path: str = scope["raw_path"].decode("latin-1").partition("?")[0]
         self.query: str = scope["query_string"].decode("latin-1")
         self.headers: Mapping[bytes, bytes] = {}
@@ -86,7 +90,7 @@ class Request:
     async def disconnected(self) -> None:
         """Return when the client went away. The body must have been read before."""
         while True:
-            if (await self._receive())["type"] == "http.disconnect":
+            if (await self._receive())["type"].endswith(".disconnect"):
                 return
 
     async def _parts(self, limit: int) -> AsyncIterator[bytes]:
@@ -105,6 +109,10 @@ class Request:
                 raise _too_large(limit)
             if chunk:
                 yield chunk
+
+
+def _nothing() -> None:
+    """Stand for the end of a connection where there is none."""
 
 
 def _too_large(limit: int) -> Problem:

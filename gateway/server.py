@@ -9,6 +9,8 @@ from typing import Final
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as Handshake
 
 from chassis.errors import Reason
 from gateway import headers, problems
@@ -19,6 +21,8 @@ from gateway.settings import EdgeSettings
 HEAD_SECONDS: Final = 10.0  # that the head of a request may take to arrive
 KEEP_ALIVE_SECONDS: Final = 75
 LINGER_SECONDS: Final = 1.0  # that an idle connection is kept while draining: its client may just be sending
+PING_SECONDS: Final = 15.0  # between two signs of life of a WebSocket; one that does not answer within 20 is closed
+MESSAGE_BYTES: Final = 4096  # of a message that a WebSocket's client sends, though nobody listens to it
 _HARD_FACTOR: Final = 2  # the application refuses with a better answer what is only a little too much
 
 
@@ -45,6 +49,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count and to wait anew."""
         super().on_message_begin()
+        self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
         self._size = 0
         self._expect_head()
 
@@ -62,7 +67,7 @@ class Connection(HttpToolsProtocol):
         """Start the request; while draining it is the connection's last."""
         self._got_head()
         super().on_headers_complete()
-        if self._draining:
+        if self._draining and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
@@ -102,6 +107,16 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
 
+class Socket(WebSocketsSansIOProtocol):
+    """One WebSocket, whose application can break it off."""
+
+    def handle_connect(self, event: Handshake) -> None:
+        """Open the WebSocket; its application does not run before this returns."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+
+
 class Server(uvicorn.Server):
     """A server whose end is decided by the process, not by its own signal handlers."""
 
@@ -131,7 +146,10 @@ def server(edge: Edge, settings: EdgeSettings) -> Server:
         port=settings.port,
         http=kind,
         loop="none",
-        ws="none",
+        ws=Socket,
+        ws_max_size=MESSAGE_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_per_message_deflate=False,
         lifespan="off",
         interface="asgi3",
         access_log=False,

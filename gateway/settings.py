@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from chassis.settings import ProcessSettings
@@ -21,6 +21,9 @@ class EdgeSettings(ProcessSettings):
         description='Limits instead of the starting ones: {"WRITE": {"principal": {"count": 120, "seconds": 60, "burst": 30}}}.',
     )
     rate_scale: float = Field(1.0, gt=0, description="Factor on every limit, for tests and benches.")
+    nats_url: SecretStr = Field(description="NATS, with the edge's user and password.")
+    live_streams: int = Field(5000, ge=1, description="Live streams at the most; more are refused with 503.")
+    live_streams_each: int = Field(50, ge=1, description="Live streams of one person at the most; more are refused with 429.")
     concurrent_requests: int = Field(1000, ge=1, description="Requests in flight at the most; more are refused with 503.")
     header_bytes: int = Field(32 * 1024, ge=1024, description="Bytes of all headers of a request at the most.")
     url_bytes: int = Field(16 * 1024, ge=1024, description="Bytes of path and query at the most.")

@@ -11,7 +11,8 @@ API: Final = "$JS.API"
 
 def permissions(service: Service) -> dict[str, dict[str, list[str]]]:
     """Return the subjects that a service may publish on and subscribe to: its own events, and what it consumes."""
-    own = [] if service is EDGE else [names.subjects(service.name), f"{API}.STREAM.INFO.{names.stream(service.name)}"]
+    own = [names.subjects(service.name), f"{API}.STREAM.INFO.{names.stream(service.name)}"]
+    live = [subject for source in _live_sources() for subject in _live(source)] if service is EDGE else []
     consumed = [subject for source in service.consumes for subject in _durable(names.stream(source), service.name)]
     # Every process hears of ended sessions, by a passing consumer of its own whose name is chance.
     passing = f"{API}.CONSUMER.CREATE.{names.stream('identity')}"
@@ -19,11 +20,26 @@ def permissions(service: Service) -> dict[str, dict[str, list[str]]]:
     others = [each.name for each in SERVICES if each is not service]
     return {
         "publish": {
-            "allow": [f"{API}.INFO", *own, *consumed, f"{passing}.*.{ended}"],
+            "allow": [f"{API}.INFO", *own, *consumed, *live, f"{passing}.*.{ended}"],
             "deny": [f"{passing}.{other}.>" for other in others],
         },
         "subscribe": {"allow": [f"{names.inbox(service.name)}.>"]},
     }
+
+
+def _live_sources() -> list[str]:
+    """Return the services of whose events some are shown live."""
+    return sorted({event.service for event in contract.live_events()})
+
+
+def _live(source: str) -> list[str]:
+    """Return what the edge needs to read a service's stream as it grows, and what its readers missed."""
+    stream = names.stream(source)
+    return [
+        f"{API}.STREAM.INFO.{stream}",
+        f"{API}.CONSUMER.CREATE.{stream}.*.{names.subjects(source)}",
+        f"{API}.DIRECT.GET.{stream}",
+    ]
 
 
 def _durable(source: str, name: str) -> list[str]:

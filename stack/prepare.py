@@ -14,7 +14,7 @@ from chassis.events.streams import ensure_streams
 from stack.operator_client import connect
 from stack.prepared import migrations
 from stack.processes.supervisor import StartError
-from stack.topology import OPERATOR, SERVICES
+from stack.topology import EDGE, OPERATOR, SERVICES
 from stack.wiring import Wiring
 
 
@@ -37,7 +37,7 @@ async def _databases(admin_dsn: str, passwords: Mapping[str, str]) -> None:
 
 async def _streams(url: str) -> None:
     async with await connect(url) as connection:
-        await ensure_streams(connection.jetstream(), [service.name for service in SERVICES])
+        await ensure_streams(connection.jetstream(), [service.name for service in (EDGE, *SERVICES)])
 
 
 def _migrate(admin_dsn: str, passwords: Mapping[str, str]) -> None:

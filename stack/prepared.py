@@ -33,6 +33,7 @@ def _fingerprint() -> str:
 
 
 def _sources() -> Iterator[Path]:
+    yield ROOT / "stack" / "prepare.py"
     yield ROOT / "chassis" / "names.py"
     yield ROOT / "chassis" / "events" / "streams.py"
     yield from sorted((ROOT / "chassis" / "database").rglob("*.py"))

@@ -76,6 +76,11 @@ EVENTS_SKIPPED = Counter(
     "kith_events_skipped_total", "Events that nobody here handles, or that were handled before.", ("messaging_consumer_group_name", "cause")
 )
 
+# Live changes.
+LIVE_STREAMS = Gauge("kith_live_streams", "Live streams that this edge holds open.")
+LIVE_EVENTS = Counter("kith_live_events_total", "Events that were put into a live stream.")
+LIVE_RESYNCS = Counter("kith_live_resyncs_total", "Readers of live streams that were told to read again.", ("cause",))
+
 # Jobs.
 JOB_LAST_SUCCESS = Gauge("kith_job_last_success_timestamp_seconds", "When the job last ended well, in seconds since 1970.", ("job",))
 JOB_DURATION = Histogram("kith_job_duration_seconds", "Duration of a job's run.", ("job", "error_type"), buckets=CALL_BUCKETS)

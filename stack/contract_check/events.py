@@ -33,3 +33,16 @@ def _check_event(image: Image, message: Message, subject: str, key: str) -> Iter
     field = image.resolve(message.full_name, key)
     if field is None or field.is_repeated or not field.is_text:
         yield Fault(message.where, f"the key '{key}' of {message.full_name} leads to no single text field")
+    yield from _check_live(image, message)
+
+
+def _check_live(image: Image, message: Message) -> Iterator[Fault]:
+    """Report an event that readers could not be shown: they are shown its resource, if they may read it."""
+    if message.event is None or not message.event.permission:
+        return
+    name = image.permissions.get(message.event.permission, str(message.event.permission))
+    prefix = f"PERMISSION_{message.package.split('.')[1].upper()}_"
+    if not name.startswith(prefix) or not name.endswith("_READ"):
+        yield Fault(message.where, f"{message.full_name} is shown to holders of {name}, which is no {prefix}..._READ")
+    if "." not in message.event.key:
+        yield Fault(message.where, f"{message.full_name} has a permission and no resource that could be shown")

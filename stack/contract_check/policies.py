@@ -8,9 +8,10 @@ from stack.contract_check.fault import Fault
 from stack.contract_check.image import Image, Method
 
 # The verbs that change nothing; every other method is a write.
-READS: Final = ("Get", "BatchGet", "List", "Search", "Count", "Check", "Preview")
+READS: Final = ("Get", "BatchGet", "List", "Search", "Count", "Check", "Preview", "Stream")
 
 UNAUDITED_WRITES: Final[Mapping[str, str]] = {
+    "kith.edge.v1.EventService.IssueTicket": "it leaves nothing behind until the ticket is used, and that is an event",
     "kith.identity.v1.AuthService.Refresh": "each open session calls it every ten minutes; the end of the session is an event",
 }
 

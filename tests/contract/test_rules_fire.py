@@ -145,6 +145,14 @@ PLANTS: list[tuple[Check, str, str, str]] = [
     (events.check, 'key: "widget.id"', 'key: "widget.number"', "the key 'widget.number'"),
     (events.check, 'key: "widget.id"', 'key: "widget.tags"', "the key 'widget.tags'"),
     (events.check, 'key: "widget.id"', 'key: "widget"', "the key 'widget'"),
+    (
+        events.check,
+        'key: "widget.id"',
+        'key: "widget.id" permission: PERMISSION_CRM_CONTACTS_WRITE',
+        "to holders of PERMISSION_CRM_CONTACTS_W",
+    ),
+    (events.check, 'key: "widget.id"', 'key: "widget.id" permission: PERMISSION_IDENTITY_MEMBERS_READ', "is no PERMISSION_CRM_..._READ"),
+    (events.check, 'key: "widget_id"', 'key: "widget_id" permission: PERMISSION_CRM_CONTACTS_READ', "no resource that could be shown"),
 ]
 
 

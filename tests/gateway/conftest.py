@@ -50,6 +50,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EdgeSett
             "public_url": ORIGIN,
             "service_key_file": folder / "key",
             "service_keys_file": folder / "keys",
+            "nats_url": "nats://127.0.0.1:1",
             "rate_scale": 1e6,
             "body_seconds": 0.3,
             "upload_bytes": 3_000_000,
@@ -67,7 +68,9 @@ async def edge_with(contract: Contract, shop: Shop, settings: Callable[..., Edge
     def make(**changed: Any) -> Client:
         upstreams = Upstreams({"shop": f"127.0.0.1:{shop.port}"}, contract.methods)
         opened.append(upstreams)
-        edge, _ = build(settings(**changed), contract, upstreams, principals=Tokens(), service_token=lambda name: f"token-for-{name}")
+        edge, _ = build(
+            settings(**changed), contract, upstreams, principals=Tokens(), service_token=lambda name: f"token-for-{name}", own={}
+        )
         return Client(edge)
 
     yield make

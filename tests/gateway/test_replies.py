@@ -112,7 +112,7 @@ async def test_unauthenticated_names_the_way_in(call: Client) -> None:
 
 async def test_a_service_that_is_not_there_is_503(contract: Any, settings: Any) -> None:
     upstreams = Upstreams({"shop": "127.0.0.1:1"}, contract.methods)
-    edge, health = build(settings(call_seconds=1), contract, upstreams, principals=Tokens(), service_token=str)
+    edge, health = build(settings(call_seconds=1), contract, upstreams, principals=Tokens(), service_token=str, own={})
     answer = await Client(edge)("GET", "/v1/probes/1")
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "UNAVAILABLE", "1")
     assert b"127.0.0.1" not in answer.body

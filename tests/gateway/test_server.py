@@ -33,10 +33,10 @@ def free_port() -> int:
 @asynccontextmanager
 async def running(contract: Contract, shop: Shop, made: Any) -> AsyncIterator[tuple[int, asyncio.Event]]:
     upstreams = Upstreams({"shop": f"127.0.0.1:{shop.port}"}, contract.methods)
-    edge, health = build(made, contract, upstreams, principals=Tokens(), service_token=str)
+    edge, health = build(made, contract, upstreams, principals=Tokens(), service_token=str, own={})
     ending = asyncio.Event()
     http = servers.server(edge, made)
-    task = asyncio.create_task(serve(http, health, ending, drain_seconds=made.drain_seconds))
+    task = asyncio.create_task(serve(http, health, ending, drain_seconds=made.drain_seconds, leave=lambda: None))
     await http.listening.wait()
     yield made.port, ending
     ending.set()
@@ -150,6 +150,7 @@ async def test_the_process_starts_tells_and_ends(tmp_path: Path) -> None:
     environment = os.environ | {
         "KITH_PORT": str(port),
         "KITH_ADMIN_PORT": str(admin),
+        "KITH_NATS_URL": "nats://127.0.0.1:1",
         "KITH_UPSTREAMS": json.dumps(dict.fromkeys(["identity", "crm", "calendar", "billing", "ai"], "127.0.0.1:1")),
         "KITH_SERVICE_KEY_FILE": str(tmp_path / "key"),
         "KITH_SERVICE_KEYS_FILE": str(tmp_path / "keys"),

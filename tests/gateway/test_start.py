@@ -65,7 +65,7 @@ async def test_a_contract_that_cannot_be_served_stops_the_start(tmp_path: Path, 
 def assemble(contract: Contract, bounds: Bounds) -> None:
     upstreams = Upstreams({"odd": "127.0.0.1:1"}, contract.methods)
     browser = Browser(own_origin="http://edge.test", cors_origins=())
-    Assembly(contract, upstreams, browser=browser, bounds=bounds, service_token=str).routes()
+    Assembly(contract, upstreams, browser=browser, bounds=bounds, service_token=str, own={}).routes()
 
 
 async def test_a_service_without_an_address_stops_the_start(contract) -> None:

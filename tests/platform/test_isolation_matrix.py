@@ -71,6 +71,8 @@ async def test_another_tenants_id_is_not_found(two: Two, method: Method, kind: s
         assert (status, said.pop("missingIds"), list(said.values())) == (200, [foreign], [[]])
     elif method.name.startswith("Batch"):
         assert [result["status"]["code"] for result in said["results"]] == [NOT_FOUND]
+    elif method.name.startswith("Stream"):
+        assert (status, said["code"]) == (400, "FIELD_INVALID")
     elif method.name.startswith("Create"):
         assert status == 200 or (status, said["code"]) in {(400, "COMPANY_UNKNOWN"), (400, "OWNER_UNKNOWN"), (400, "FIELD_INVALID")}
         assert foreign not in str(said)

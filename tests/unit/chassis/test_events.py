@@ -435,9 +435,9 @@ def heartbeat(last: int) -> Msg:
 async def test_a_gap_among_ended_sessions_is_noticed(broker: Broker) -> None:
     heard: list[str] = []
     broadcast = Broadcast(broker, SessionEnded, lambda event: heard.append(event.session_id))
-    assert broadcast._take(ended_session(1), 0) == 1
-    assert broadcast._take(heartbeat(1), 1) == 1
+    assert broadcast._ordered._take(ended_session(1), 0) == 1
+    assert broadcast._ordered._take(heartbeat(1), 1) == 1
     for message in (ended_session(3), heartbeat(2)):
         with pytest.raises(ConnectionError):
-            broadcast._take(message, 1)
+            broadcast._ordered._take(message, 1)
     assert heard == ["1"]

@@ -1,0 +1,103 @@
+"""Events as readers see them: each is transcoded once, however many read it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import structlog
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import DecodeError
+
+from chassis import contract
+from chassis.events.envelope import Envelope
+from gateway import wellknown
+from gateway.contract import Contract
+from gateway.encode import Encoders
+from kith.edge.v1 import live_pb2
+
+LIVE_EVENT: Final = live_pb2.LiveEvent.DESCRIPTOR.full_name
+_TYPES: Final = "type.googleapis.com/"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is sent to a reader: JSON, and the same as a server-sent event. A sign of life has no JSON."""
+
+    id: str
+    json: bytes
+    frame: bytes
+
+
+Transcode = Callable[[Mapping[str, str] | None, bytes, str], Change | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of event that may be shown, the permission that it takes, and what makes a change of it; none of what is no event."""
+
+    permission: int
+    transcode: Transcode
+
+
+BEAT: Final = Change("", b"", b": \n\n")
+"""A sign of life: a comment in server-sent events, which a reader does not see."""
+
+
+def ready(event_id: str) -> Change:
+    """Return what every stream begins with: from this id on the reader misses nothing."""
+    return _named(event_id, "ready")
+
+
+def resync(event_id: str) -> Change:
+    """Return what stands where changes were left out: the reader reads its lists again and goes on from this id."""
+    return _named(event_id, "resync")
+
+
+def _named(event_id: str, name: str) -> Change:
+    said = orjson.dumps({"id": event_id, "type": name})
+    return Change(event_id, said, b"event: %b\n%b" % (name.encode(), _frame(event_id, said)))
+
+
+def _frame(event_id: str, said: bytes) -> bytes:
+    return b"id: %b\ndata: %b\n\n" % (event_id.encode(), said)
+
+
+def kinds(described: Contract) -> dict[str, Kind]:
+    """Return the kinds of events that the contract lets be shown, by their subject without prefix and tenant."""
+    encoders = Encoders(described.pool)
+    return {each.subject: Kind(each.permission, _transcoder(described, encoders, each)) for each in contract.live_events()}
+
+
+def _transcoder(described: Contract, encoders: Encoders, event: contract.LiveEvent) -> Transcode:
+    descriptor = described.pool.FindMessageTypeByName(event.message)
+    read = described.message_class(descriptor).FromString
+    resource, changed = _parts(descriptor)
+    shown = described.pool.FindMessageTypeByName(LIVE_EVENT)
+    new: Any = described.message_class(shown)
+    encode = encoders.message(shown)
+
+    def transcode(headers: Mapping[str, str] | None, payload: bytes, event_id: str) -> Change | None:
+        try:
+            envelope, message = Envelope.of_headers(headers), read(payload)
+            live = new(id=event_id, type=envelope.type)
+            live.time.FromJsonString(envelope.time)
+        except (DecodeError, ValueError):
+            log.warning("live_event_unreadable", subject=event.subject)
+            return None
+        live.resource.Pack(getattr(message, resource), type_url_prefix=_TYPES)
+        if changed and message.HasField(changed):
+            live.changed.CopyFrom(getattr(message, changed))
+        said = orjson.dumps(encode(live))
+        return Change(event_id, said, _frame(event_id, said))
+
+    return transcode
+
+
+def _parts(event: Descriptor) -> tuple[str, str]:
+    """Return the names of the field that holds the resource, and of the mask that says what changed, if there is one."""
+    masks = [field.name for field in event.fields if field.message_type and field.message_type.full_name == wellknown.FIELD_MASK]
+    resources = [field.name for field in event.fields if field.message_type and field.name not in masks]
+    return resources[0], masks[0] if masks else ""
