@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full lint breaking gen bench lock clean
+.PHONY: help run test test-full chaos lint breaking gen bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(VENV)/test gen/contract.binpb ## Run the quick tests (ARGS="tests/unit -
 
 test-full: MARKS := not system
 test-full: test ## Run the long tests too
+
+chaos: $(VENV)/test gen/contract.binpb ## Kill processes under load, 500 times (KITH_CHAOS_KILLS=50 for fewer)
+	$(BIN)/python -m pytest -m "" tests/chaos $(ARGS)
 
 lint: $(VENV)/test gen/contract.binpb ## Check style, types, imports between rooms and the contract
 	$(BIN)/ruff check

@@ -1,0 +1,85 @@
+"""A platform of a test's own, whose processes it may kill."""
+
+import asyncio
+import random
+import signal
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import psutil
+from psycopg.conninfo import make_conninfo
+
+from chassis import names
+from stack.layout import Layout
+from stack.settings import Settings
+from stack.state import State
+from stack.topology import EDGE, NATS, POSTGRES, SERVICES
+from stack.wiring import Wiring
+from tests import running
+from tests.unit.chassis.moving import eventually
+
+VICTIMS: Final = (*(service.name for service in SERVICES), EDGE.name, NATS, POSTGRES)
+POLL: Final = 0.05
+SETTLE_SECONDS: Final = 120.0
+
+
+class Shaken:
+    """The processes of one `kith up`, each killed by the id that its supervisor wrote down."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data = folder / "data"
+        self._log = folder / "up.log"
+
+    def up(self) -> None:
+        """Start the platform and wait until all of it answers."""
+        process = running.spawn([running.KITH, "up", "--no-seed", "--data", str(self._data)], self._log)
+        running.wait_until_ready(self._data, process, self._log)
+
+    def down(self) -> None:
+        """Stop it."""
+        subprocess.run([running.KITH, "down", "--data", str(self._data)], check=True, stdout=subprocess.DEVNULL)
+
+    @property
+    def state(self) -> State:
+        """What the supervisor says now."""
+        state = State.load(Layout(self._data).state)
+        assert state, self._log.read_text()
+        return state
+
+    @property
+    def wiring(self) -> Wiring:
+        """Addresses and credentials."""
+        return Wiring.of(Settings.load(self._data), self.state)
+
+    def database(self, service: str) -> str:
+        """Return the administrator's connection string to a service's database."""
+        return make_conninfo(self.wiring.admin_dsn(), dbname=names.database(service))
+
+    def process(self, name: str) -> psutil.Process | None:
+        """Return a process if it runs."""
+        known = self.state.processes[name].id
+        return known.process() if known else None
+
+    def signal(self, name: str, number: signal.Signals) -> bool:
+        """Send a signal; False if the process is just being started again."""
+        process = self.process(name)
+        if process:
+            process.send_signal(number)
+        return process is not None
+
+    async def settled(self) -> None:
+        """Return when every process answers again."""
+        await eventually(lambda: self.state.is_ready, seconds=SETTLE_SECONDS, pause=POLL)
+
+    async def restarted(self, name: str, before: int) -> None:
+        """Return when a process that had been restarted that often was restarted once more and answers."""
+        await eventually(lambda: self.state.processes[name].restarts > before and self.state.is_ready, seconds=SETTLE_SECONDS, pause=POLL)
+
+
+async def kill_at_random(platform: Shaken, dice: random.Random, *, kills: int, pause: float) -> None:
+    """Kill that many processes, one after the other, each while the others may still be coming back."""
+    done = 0
+    while done < kills:
+        await asyncio.sleep(dice.uniform(0, 2 * pause))
+        done += platform.signal(dice.choice(VICTIMS), signal.SIGKILL)

@@ -1,0 +1,75 @@
+"""Nothing acknowledged is lost and nothing is doubled, whatever process is killed under load."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import httpx
+import pytest
+
+from stack.topology import NATS
+from tests.chaos.load import Writer
+from tests.chaos.proof import nothing_is_lost_or_doubled
+from tests.chaos.shaken import Shaken, kill_at_random
+
+WRITERS: Final = 6
+LONG: Final = int(os.environ.get("KITH_CHAOS_KILLS", "500"))
+LONG_PAUSE: Final = 1.5  # seconds between two kills, on average
+SHORT: Final = 12
+SHORT_PAUSE: Final = 1.2
+SEED: Final = int(os.environ.get("KITH_CHAOS_SEED", random.SystemRandom().randrange(2**32)))
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def load(edge: httpx.AsyncClient, dice: random.Random) -> AsyncIterator[list[Writer]]:
+    """Write from several organisations at once inside the block."""
+    log.warning("KITH_CHAOS_SEED=%d kills in the same order", SEED)  # shown when the test fails
+    writers = [Writer(edge, random.Random(dice.random())) for _ in range(WRITERS)]
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for writer in writers:
+            group.create_task(_write(writer, stopping))
+        yield writers
+        stopping.set()
+    assert all(writer.contacts for writer in writers)
+
+
+async def _write(writer: Writer, stopping: asyncio.Event) -> None:
+    await writer.register()
+    await writer.write_until(stopping)
+
+
+async def test_kills_at_random_lose_and_double_nothing(shaken: Shaken, shaken_edge: httpx.AsyncClient) -> None:
+    dice = random.Random(SEED)
+    async with load(shaken_edge, dice) as writers:
+        await kill_at_random(shaken, dice, kills=SHORT, pause=SHORT_PAUSE)
+        await shaken.settled()
+    await nothing_is_lost_or_doubled(shaken, writers)
+
+
+@pytest.mark.full
+async def test_many_kills_at_random_lose_and_double_nothing(shaken: Shaken, shaken_edge: httpx.AsyncClient) -> None:
+    dice = random.Random(SEED)
+    async with load(shaken_edge, dice) as writers:
+        await kill_at_random(shaken, dice, kills=LONG, pause=LONG_PAUSE)
+        await shaken.settled()
+    await nothing_is_lost_or_doubled(shaken, writers)
+
+
+@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.full)])
+async def test_nats_hung_and_then_killed_loses_and_doubles_nothing(shaken: Shaken, shaken_edge: httpx.AsyncClient, seconds: float) -> None:
+    await shaken.settled()
+    async with load(shaken_edge, random.Random(SEED)) as writers:
+        assert shaken.signal(NATS, signal.SIGSTOP)
+        before = [writer.answered for writer in writers]
+        await asyncio.sleep(seconds)
+        assert all(writer.answered > then for writer, then in zip(writers, before, strict=True)), "writing waited for NATS"
+        shaken.signal(NATS, signal.SIGKILL)
+    await nothing_is_lost_or_doubled(shaken, writers)
