@@ -144,6 +144,22 @@ async def _seed_running(wiring: Wiring) -> None:
 
 
 @app.command()
+def reindex(*, data: Data = None) -> None:
+    """Let the search of the platform that runs find what it does not find yet, after a release that says so; it may be repeated."""
+    settings = _settings(data)
+    state = State.load(Layout(settings.data).state)
+    if not (state and state.is_ready):
+        _stop_with("the platform does not run; start it with `kith up`")
+    _run(_reindex_running(Wiring.of(settings, state)))
+
+
+async def _reindex_running(wiring: Wiring) -> None:
+    from services.crm.reindex import reindex as renew  # noqa: PLC0415 - a service's imports are paid by the command that needs them
+
+    console.print(f"{await renew(wiring.dsn('crm', 'migrator'), wiring.dsn('crm', 'runtime'))} records.")
+
+
+@app.command()
 def doctor(*, data: Data = None, as_json: Json = False) -> None:
     """Look at the machine and say what stands in the way, with the fix; exit 1 if something does."""
     findings = doctors.examine(_settings(data))

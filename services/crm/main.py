@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from chassis.app import App, Platform, Rooms
 from chassis.background import task
 from chassis.settings import ServiceSettings
+from kith.crm.v1.parts_pb2 import RecordKind
 from kith.identity.v1.tenants_pb2_grpc import TenantServiceStub
+from kith.options.v1.permissions_pb2 import PERMISSION_CRM_COMPANIES_READ, PERMISSION_CRM_CONTACTS_READ
 from services.crm.change_sets import revert
 from services.crm.change_sets.api import ChangeSetService
 from services.crm.companies.actions import Companies
@@ -16,6 +18,8 @@ from services.crm.contacts.api import ContactService
 from services.crm.members import events as members
 from services.crm.records.jobs import Purge
 from services.crm.runs.worker import Worker
+from services.crm.search.actions import Box, Kind
+from services.crm.search.api import SearchService
 from services.crm.tenants import events as tenants
 from services.crm.tenants.actions import Regions
 
@@ -28,9 +32,15 @@ async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
     # Contacts before companies: one that is gone leaves nobody behind, and nobody stays in one that goes.
     purge = Purge([contacts.purge, contacts.leave_companies, companies.purge])
     worker = Worker(platform.database, {revert.KIND: revert.Revert({each.noun: each for each in (contacts, companies)})})
+    box = Box(
+        [
+            Kind(RecordKind.RECORD_KIND_CONTACT, PERMISSION_CRM_CONTACTS_READ, contacts),
+            Kind(RecordKind.RECORD_KIND_COMPANY, PERMISSION_CRM_COMPANIES_READ, companies),
+        ]
+    )
     async with task(worker.work(), name="runs"):
         yield Rooms(
-            servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService()],
+            servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService(), SearchService(box)],
             handlers=[tenants.HANDLERS, members.HANDLERS],
             jobs=purge.jobs(),
         )

@@ -8,6 +8,7 @@ from kith.crm.v1.companies_pb2 import Company
 from kith.crm.v1.events_pb2 import CompanyCreated, CompanyDeleted, CompanyPurged, CompanyRestored, CompanyUpdated
 from services.crm.companies import rules, store
 from services.crm.records.actions import Events, Records
+from services.crm.search.rules import Entry
 from services.crm.tenants.actions import Regions
 
 EVENTS: Final = Events(
@@ -28,3 +29,7 @@ class Companies(Records[Company]):
     def check(self, record: Company) -> Iterable[Violation]:
         """Yield what is wrong with a tidy company."""
         return rules.check(record)
+
+    def entry(self, record: Company) -> Entry:
+        """Return how a company shows in answers of the search, and what it is found by there."""
+        return rules.entry(record)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from chassis.errors import Violation
 from services.crm.parts import addresses, domains, phones, tags, texts
+from services.crm.search import rules as search
 
 if TYPE_CHECKING:
     from kith.crm.v1.companies_pb2 import Company
@@ -35,3 +36,13 @@ def check(company: "Company") -> Iterator[Violation]:
     yield from tags.check(company.tags)
     if company.HasField("address"):
         yield from addresses.check(company.address)
+
+
+def entry(company: "Company") -> search.Entry:
+    """Return how a company shows in answers of the search, and what it is found by there."""
+    tokens = search.merged(
+        search.name_tokens(company.name),
+        search.domain_tokens(company.domain),
+        search.phone_tokens([(phone.number, phone.e164) for phone in company.phones]),
+    )
+    return search.Entry(company.name, company.domain or company.industry, tokens)

@@ -14,6 +14,7 @@ from services.crm.contacts import rules, store
 from services.crm.reasons import Reason
 from services.crm.records.actions import Events, Records
 from services.crm.records.drafts import Draft
+from services.crm.search.rules import Entry
 from services.crm.tenants.actions import Regions
 
 EVENTS: Final = Events(
@@ -38,13 +39,18 @@ class Contacts(Records[Contact]):
         if record.status not in ContactStatus.values():
             yield Violation("status", "is no status of a contact")
 
+    def entry(self, record: Contact) -> Entry:
+        """Return how a contact shows in answers of the search, and what it is found by there."""
+        return rules.entry(record)
+
     async def check_references(self, work: UnitOfWork, drafts: Sequence[Draft[Contact]]) -> None:
         """Refuse drafts whose owner or company is not there."""
         await super().check_references(work, drafts)
         await _check_companies(work, drafts)
 
     async def written(self, work: UnitOfWork, drafts: Sequence[Draft[Contact]]) -> None:
-        """Keep what the contacts are found by from now on."""
+        """Keep what the contacts are found by from now on, by the search and by their keys."""
+        await super().written(work, drafts)
         rekeyed = [(draft, rules.keys(draft.before), rules.keys(draft.after)) for draft in drafts]
         changed = [each for each in rekeyed if each[1] != each[2]]
         stale = [draft.before.id for draft, before, _ in changed if before]

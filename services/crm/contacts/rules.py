@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from chassis.errors import Violation
 from services.crm.parts import addresses, emails, moments, phones, tags, texts
+from services.crm.search import rules as search
 
 if TYPE_CHECKING:
     from kith.crm.v1.contacts_pb2 import Contact
@@ -78,3 +79,13 @@ def keys(contact: "Contact") -> set[tuple[str, str]]:
     """Return all that a contact is found by: kind and normalised key."""
     found = {(EMAIL, emails.key(email.address)) for email in contact.emails}
     return found.union(*({(PHONE, key) for key in phones.keys(phone.number, phone.e164)} for phone in contact.phones))
+
+
+def entry(contact: "Contact") -> search.Entry:
+    """Return how a contact shows in answers of the search, and what it is found by there."""
+    addresses, numbers = [email.address for email in contact.emails], [(phone.number, phone.e164) for phone in contact.phones]
+    second = (contact.title, *addresses[:1], *(typed for typed, _ in numbers[:1]))
+    tokens = search.merged(
+        search.name_tokens(contact.given_name, contact.family_name), search.email_tokens(addresses), search.phone_tokens(numbers)
+    )
+    return search.Entry(contact.display_name, next((each for each in second if each and each != contact.display_name), ""), tokens)

@@ -32,6 +32,10 @@ def check_count(field: str, count: int, most: int) -> Iterator[Violation]:
 
 def fold(text: str) -> str:
     """Return the text without case, accents and surplus spaces: "  Ängström" and "angstrom " are the same."""
+    return " ".join(unicodedata.normalize("NFKC", bare(text)).split())[:FOLDED_LENGTH]
+
+
+def bare(text: str) -> str:
+    """Return the text without case and accents, character by character."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(character for character in decomposed if not unicodedata.combining(character))
-    return " ".join(unicodedata.normalize("NFKC", bare.casefold()).split())[:FOLDED_LENGTH]
+    return "".join(character for character in decomposed if not unicodedata.combining(character)).casefold()

@@ -17,6 +17,8 @@ from services.crm.records import owners, rules
 from services.crm.records.drafts import Draft, Edit
 from services.crm.records.kinds import R
 from services.crm.records.store import Store
+from services.crm.search import actions as search
+from services.crm.search.rules import Entry
 from services.crm.tenants.actions import Regions
 
 
@@ -53,8 +55,19 @@ class Records(ABC, Generic[R]):
         """Refuse drafts that name what is not there."""
         await owners.check(work, drafts)
 
+    @abstractmethod
+    def entry(self, record: R) -> Entry:
+        """Return how a record shows in answers of the search, and what it is found by there."""
+
     async def written(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
-        """Keep what hangs on records that were just written."""
+        """Keep what hangs on records that were just written; a noun with more than what they are found by adds to it."""
+        changes = [search.Change(draft.after.id, self._shown(draft.before), self._shown(draft.after)) for draft in drafts]
+        await search.follow(work, self.noun, changes)
+
+    async def entries(self, work: UnitOfWork, ids: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries of the records that exist and are not deleted, by id."""
+        shown = {record_id: self._shown(record) for record_id, record in (await self.store.many(work, ids)).items()}
+        return {record_id: entry for record_id, entry in shown.items() if entry}
 
     async def get(self, work: UnitOfWork, record_id: str) -> R:
         """Return a record, deleted or not, or refuse with NOT_FOUND."""
@@ -134,6 +147,13 @@ class Records(ABC, Generic[R]):
             work.publish(self.events.purged(**{self.noun: gone}))
         return len(due)
 
+    async def renew_entries(self, work: UnitOfWork, after: str, most: int) -> list[str]:
+        """Keep anew what live records with an id behind `after` are found by, unless it is up to date; return which, `most` at once."""
+        records = await self.store.lock_unfound(work, after, most)
+        if records:
+            await search.renew(work, self.noun, {record_id: self.entry(record) for record_id, record in records.items()})
+        return sorted(records)
+
     async def _settle(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
         """Bring drafts to the form in which they are kept, and refuse each that breaks a rule."""
         new_phones = any(phones.has_new(draft.after.phones, draft.before.phones) for draft in drafts)
@@ -186,6 +206,9 @@ class Records(ABC, Generic[R]):
         after.create_time.CopyFrom(after.update_time)
         after.owner_id = after.owner_id or work.caller.user_id
         return Draft(self.kind(), after)
+
+    def _shown(self, record: R) -> Entry | None:
+        return self.entry(record) if record.id and not record.HasField("delete_time") else None
 
     def _live(self, record: R) -> R:
         rules.must_be_live(self.noun, deleted=record.HasField("delete_time"))

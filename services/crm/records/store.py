@@ -11,6 +11,8 @@ from chassis import etags
 from chassis.database import Query, UnitOfWork
 from chassis.mapping import VERSION, Mapping
 from services.crm.records.kinds import R
+from services.crm.search.rules import VERSION as VERSION_OF_TOKENS
+from services.crm.search.store import search_tokens
 
 LIVE: Final = text("delete_time IS NULL")
 
@@ -81,8 +83,9 @@ class Store(Generic[R]):
         self._written = [column.name for column in table.c if column.name != "tenant_id"]
         given = unnested(table, self._written)
         ids = func.any(bindparam("ids", type_=ARRAY(table.c.id.type)))
-        self._get = Query(select(*(table.c[name] for name in mapping.columns)).where(table.c.id == bindparam("id", type_=table.c.id.type)))
-        many = select(*(table.c[name] for name in mapping.columns)).where(table.c.id == ids)
+        columns = select(*(table.c[name] for name in mapping.columns))
+        self._get = Query(columns.where(table.c.id == bindparam("id", type_=table.c.id.type)))
+        many = columns.where(table.c.id == ids)
         self._many = Query(many)
         # In the order of the ids, so that two writers of the same records never wait for each other in a circle.
         self._lock = Query(many.order_by(table.c.id).with_for_update(key_share=True))
@@ -90,6 +93,12 @@ class Store(Generic[R]):
         changed = {name: given.c[name] for name in self._written if name not in {"id", "create_time"}}
         self._update = Query(table.update().where(table.c.id == given.c.id).values(changed))
         self._remove = Query(table.delete().where(table.c.id == ids))
+        renewed = select(search_tokens.c.entity_id).where(
+            search_tokens.c.entity_id == table.c.id, search_tokens.c.version == VERSION_OF_TOKENS
+        )
+        unfound = columns.where(table.c.id > bindparam("after", type_=table.c.id.type), table.c.delete_time.is_(None), ~renewed.exists())
+        self._unfound = Query(unfound.order_by(table.c.id).limit(bindparam("most", type_=BigInteger())).with_for_update(key_share=True))
+        self._tenants = Query(select(table.c.tenant_id).distinct())
         deleted = table.c.delete_time
         due = select(table.c.id, table.c.version).where(deleted < bindparam("before", type_=deleted.type))
         self._due = Query(due.order_by(deleted).limit(bindparam("most", type_=BigInteger())).with_for_update(skip_locked=True))
@@ -122,6 +131,14 @@ class Store(Generic[R]):
     async def lock_due(self, work: UnitOfWork, before: datetime, most: int) -> dict[str, int]:
         """Return the versions of records that were deleted before a time, by id, the oldest first; lock them."""
         return {row["id"]: row["version"] for row in await work.all(self._due, before=before, most=most)}
+
+    async def lock_unfound(self, work: UnitOfWork, after: str, most: int) -> dict[str, R]:
+        """Return live records with an id behind `after` whom the search does not find by the present rules, by id; lock them."""
+        return {row["id"]: self._mapping.message(row) for row in await work.all(self._unfound, after=after, most=most)}
+
+    async def tenants(self, work: UnitOfWork) -> set[str]:
+        """Return the tenants that have records; a tenant's own unit of work sees no other than itself."""
+        return {row["tenant_id"] for row in await work.all(self._tenants)}
 
     def _arrays(self, records: Sequence[R]) -> dict[str, list[Any]]:
         return arrays([self._row(record) for record in records], self._written)

@@ -11,6 +11,7 @@ from chassis.database import Query
 from chassis.listing import LAST_ID, LAST_KEY, SIZE, Listing, Question
 from services.crm.companies import store as companies
 from services.crm.contacts import store as contacts
+from services.crm.search import store as search
 from tests.conftest import AdminDsn, Dsn
 
 pytestmark = pytest.mark.full
@@ -35,6 +36,12 @@ INSERT INTO contacts (id, version, create_time, update_time, delete_time, given_
 INSERT INTO contact_keys (contact_id, kind, key)
   SELECT id, 'email', 'p' || substr(sort_name, 3) || '@example.com' FROM contacts WHERE tenant_id = '{TENANT}'
   UNION ALL SELECT id, 'phone', '555' || lpad(substr(sort_name, 3), 7, '0') FROM contacts WHERE tenant_id = '{TENANT}';
+INSERT INTO search_tokens (kind, entity_id, token, field, version)
+  SELECT 'contact', id, token, field, 1 FROM contacts, LATERAL (VALUES ('p', 1), (substr(sort_name, 3), 1),
+    ('p' || substr(sort_name, 3) || '@example.com', 2), ('example.com', 2)) t(token, field)
+    WHERE tenant_id = '{TENANT}' AND delete_time IS NULL
+  UNION ALL SELECT 'company', id, token, field, 1 FROM companies, LATERAL (VALUES ('company', 1), (domain, 4)) t(token, field)
+    WHERE tenant_id = '{TENANT}' AND delete_time IS NULL;
 """
 
 FILTERS = {
@@ -64,7 +71,7 @@ def runtime(dsn: Dsn, admin_dsn: AdminDsn) -> Iterator[psycopg.Connection[Any]]:
             admin.execute(f"SET LOCAL app.tenant_id = '{TENANT}'")
             admin.execute(FILL.encode())
     with psycopg.connect(admin_dsn("crm"), autocommit=True) as admin:
-        admin.execute("ANALYZE companies, contacts, contact_keys")
+        admin.execute("ANALYZE companies, contacts, contact_keys, search_tokens")
     with psycopg.connect(dsn("crm", "runtime"), cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(f"SET LOCAL app.tenant_id = '{TENANT}'")
         yield connection
@@ -103,10 +110,10 @@ def test_no_list_reads_a_table_from_end_to_end(runtime: psycopg.Connection[Any],
 
 
 @pytest.mark.parametrize("store", [contacts.STORE, companies.STORE], ids=["contacts", "companies"])
-@pytest.mark.parametrize("statement", ["_get", "_many", "_lock", "_remove", "_due"])
+@pytest.mark.parametrize("statement", ["_get", "_many", "_lock", "_remove", "_due", "_unfound"])
 def test_no_read_or_write_by_id_reads_a_table_from_end_to_end(runtime: psycopg.Connection[Any], store: Any, statement: str) -> None:
     query: Query = getattr(store, statement)
-    values = {"id": OWNER, "ids": [OWNER, TENANT], "before": datetime(2026, 1, 1, tzinfo=UTC), "most": 500}
+    values = {"id": OWNER, "ids": [OWNER, TENANT], "before": datetime(2026, 1, 1, tzinfo=UTC), "most": 500, "after": OWNER}
     assert not sequential_scans(runtime, query, {name: values[name] for name in query.names if name in values})
 
 
@@ -114,3 +121,17 @@ def test_no_read_or_write_by_id_reads_a_table_from_end_to_end(runtime: psycopg.C
 def test_no_statement_of_a_noun_reads_a_table_from_end_to_end(runtime: psycopg.Connection[Any], query: Query) -> None:
     values = {"ids": [OWNER, TENANT], "before": datetime(2020, 1, 1, tzinfo=UTC), "most": 500}
     assert not sequential_scans(runtime, query, {name: values[name] for name in query.names if name in values})
+
+
+@pytest.mark.parametrize("words", [["p5"], ["p"], ["nobody"], ["p", "example"], ["p5", "5"], ["nobody", "p"], ["company", "p", "example"]])
+@pytest.mark.parametrize("kinds", [["contact"], ["contact", "company"]])
+def test_no_search_reads_a_table_from_end_to_end(runtime: psycopg.Connection[Any], kinds: list[str], words: list[str]) -> None:
+    ranges = {"words": words, "ends": [word + search.BEHIND for word in words]}
+    values = {"kinds": kinds, "word": words[0], "beyond": words[0] + search.BEHIND, "most": 1_000, "size": 20}
+    for query, asked in (
+        (search.COUNTS, {"kinds": kinds, "counted": search.COUNTED, **ranges}),
+        (search.RANKED, values),
+        (search.RANKED_BY_ALL, {**values, **ranges}),
+        (search.DROP, {"ids": [OWNER, TENANT]}),
+    ):
+        assert not sequential_scans(runtime, query, asked)

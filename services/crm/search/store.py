@@ -1,0 +1,174 @@
+"""Tokens of records: class tenant. The only statements that look for beginnings of words.
+
+Under row-level security only comparisons that cannot leak use an index: a beginning is the range from itself to itself with the
+last character behind it.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    PrimaryKeyConstraint,
+    Select,
+    SmallInteger,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    func,
+    lateral,
+    literal,
+    select,
+    true,
+    union_all,
+)
+
+from chassis.database import Query, UnitOfWork, tenant_table
+from services.crm.search.rules import IN_NAME, VERSION, WHOLE, Entry, Field
+from services.crm.store import METADATA
+
+BEHIND: Final = "\U0010ffff"
+"""The last character there is; it stands in no word."""
+
+COUNTED: Final = 1_001
+"""Tokens that are counted of each word, to begin with the rarest."""
+
+search_tokens: Final = tenant_table(
+    "search_tokens",
+    METADATA,
+    Column("kind", Text(collation="C"), nullable=False),
+    Column("token", Text(collation="C"), nullable=False),
+    Column("entity_id", Uuid(as_uuid=False), nullable=False),
+    Column("field", SmallInteger, nullable=False),
+    Column("version", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "entity_id", "token"),
+    Index("search_tokens_token", "tenant_id", "kind", "token", "entity_id", postgresql_include=["field"]),
+)
+_T: Final = search_tokens.c
+_COLUMNS: Final = ("kind", "token", "entity_id", "field")
+
+
+class Found(NamedTuple):
+    """A record that has all words."""
+
+    kind: str
+    id: str
+
+
+def _texts(name: str) -> Any:
+    return bindparam(name, type_=ARRAY(Text(collation="C")))
+
+
+def _number(name: str) -> Any:
+    return bindparam(name, type_=BigInteger())
+
+
+_kinds: Final = func.unnest(_texts("kinds")).table_valued("kind").render_derived("kinds")
+_words: Final = (
+    func.unnest(_texts("words"), _texts("ends")).table_valued("word", "beyond", with_ordinality="number").render_derived("words")
+)
+_word: Final = bindparam("word", type_=_T.token.type)
+_beyond: Final = bindparam("beyond", type_=_T.token.type)
+
+
+def _counts() -> Select[Any]:
+    """Return how many tokens begin with each word, counting no further than to a limit."""
+    own = (_T.kind == func.any(_texts("kinds")), _T.token >= _words.c.word, _T.token < _words.c.beyond)
+    some = select(literal(1).label("one")).select_from(search_tokens).where(*own).limit(_number("counted")).correlate(_words).subquery()
+    hits = select(func.count().label("hits")).select_from(some).correlate(_words).lateral("hits")
+    return select(hits.c.hits).select_from(_words.join(hits, true())).order_by(_words.c.number)
+
+
+def _points(is_whole: ColumnElement[bool]) -> ColumnElement[int]:
+    return case((is_whole, WHOLE), else_=0) + case((_T.field == Field.NAME, IN_NAME), else_=0)
+
+
+def _candidates() -> Select[Any]:
+    """Return the records with the rarest word, of each kind at most so many: those with the whole word first, the latest first."""
+    hit = (_kinds.c.kind, _T.entity_id, _points(_T.token == _word).label("points"))
+    own = _T.kind == _kinds.c.kind
+    whole = select(*hit).where(own, _T.token == _word).order_by(_T.entity_id.desc()).limit(_number("most")).correlate(_kinds)
+    begun = select(*hit).where(own, _T.token > _word, _T.token < _beyond).order_by(_T.token).limit(_number("most")).correlate(_kinds)
+    hits = lateral(union_all(whole, begun).limit(_number("most")), "hits")
+    best = func.max(hits.c.points).label("points")
+    return select(_kinds.c.kind, hits.c.entity_id, best).join_from(_kinds, hits, true()).group_by(_kinds.c.kind, hits.c.entity_id)
+
+
+def _ranked() -> Select[Any]:
+    """Return the records with one word."""
+    hits = _candidates().subquery("candidates")
+    return select(hits.c.kind, hits.c.entity_id).order_by(hits.c.points.desc(), hits.c.entity_id.desc()).limit(_number("size"))
+
+
+def _ranked_by_all() -> Select[Any]:
+    """Return the records with several words: each that has the rarest one is asked for the others."""
+    hits = _candidates().cte("candidates")
+    own = (_T.entity_id == hits.c.entity_id, _T.token >= _words.c.word, _T.token < _words.c.beyond)
+    best = select(func.max(_points(_T.token == _words.c.word)).label("points")).where(*own).correlate(hits, _words).lateral("best")
+    others = (
+        select(func.sum(best.c.points).label("points"), func.count(best.c.points).label("words"))
+        .select_from(_words.join(best, true()))
+        .correlate(hits)
+        .lateral("others")
+    )
+    return (
+        select(hits.c.kind, hits.c.entity_id)
+        .select_from(hits.join(others, others.c.words == func.cardinality(_texts("words"))))
+        .order_by((hits.c.points + others.c.points).desc(), hits.c.entity_id.desc())
+        .limit(_number("size"))
+    )
+
+
+COUNTS: Final = Query(_counts())
+RANKED: Final = Query(_ranked())
+RANKED_BY_ALL: Final = Query(_ranked_by_all())
+_given: Final = (
+    func.unnest(*(bindparam(name, type_=ARRAY(_T[name].type)) for name in _COLUMNS)).table_valued(*_COLUMNS).render_derived(name="given")
+)
+_ADD: Final = Query(
+    search_tokens.insert().from_select(
+        [*_COLUMNS, "version"], select(*(_given.c[name] for name in _COLUMNS), literal(VERSION, SmallInteger))
+    )
+)
+DROP: Final = Query(search_tokens.delete().where(_T.entity_id == func.any(bindparam("ids", type_=ARRAY(_T.entity_id.type)))))
+
+
+async def find(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str], *, most: int, size: int) -> list[Found]:
+    """Return records that have all words, the best first; of the rarest word at most so many are looked at, in each kind."""
+    rarest, *others = await _by_rarity(work, kinds, words)
+    values: dict[str, Any] = {"kinds": list(kinds), "word": rarest, "beyond": rarest + BEHIND, "most": most, "size": size}
+    if others:
+        rows = await work.all(RANKED_BY_ALL, **values, **_ranges(others))
+    else:
+        rows = await work.all(RANKED, **values)
+    return [Found(row["kind"], row["entity_id"]) for row in rows]
+
+
+async def add(work: UnitOfWork, kind: str, entries: Iterable[tuple[str, Entry]]) -> None:
+    """Keep the tokens of records, which have none so far."""
+    rows = [(kind, token, entity_id, int(field)) for entity_id, entry in entries for token, field in entry.tokens.items()]
+    if rows:
+        await work.run(_ADD, **dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+async def drop(work: UnitOfWork, ids: Collection[str]) -> None:
+    """Forget the tokens of records."""
+    await work.run(DROP, ids=list(ids))
+
+
+async def _by_rarity(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Return the words, the rarest first; of those that all are frequent, the longest is taken for the rarest."""
+    if len(words) == 1:
+        return list(words)
+    rows = await work.all(COUNTS, kinds=list(kinds), counted=COUNTED, **_ranges(words))
+    hits = {word: row["hits"] for word, row in zip(words, rows, strict=True)}
+    return sorted(words, key=lambda word: (hits[word], -len(word)))
+
+
+def _ranges(words: Sequence[str]) -> dict[str, list[str]]:
+    return {"words": list(words), "ends": [word + BEHIND for word in words]}
