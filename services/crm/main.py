@@ -15,6 +15,10 @@ from services.crm.companies.actions import Companies
 from services.crm.companies.api import CompanyService
 from services.crm.contacts.actions import Contacts
 from services.crm.contacts.api import ContactService
+from services.crm.imports import actions as imports
+from services.crm.imports.api import ImportService
+from services.crm.imports.matching import CompanyMatcher, ContactMatcher
+from services.crm.imports.running import Forget, ImportRunner, Noun
 from services.crm.members import events as members
 from services.crm.records.jobs import Purge
 from services.crm.runs.worker import Worker
@@ -31,6 +35,14 @@ async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
     contacts, companies = Contacts(regions), Companies(regions)
     # Contacts before companies: one that is gone leaves nobody behind, and nobody stays in one that goes.
     purge = Purge([contacts.purge, contacts.leave_companies, companies.purge])
+<<<<<<< services/crm/main.py
+    undoing = revert.Revert({each.noun: each for each in (contacts, companies)})
+    importing = ImportRunner({"contact": Noun(contacts, ContactMatcher()), "company": Noun(companies, CompanyMatcher())}, undoing)
+    worker = Worker(platform.database, {revert.KIND: undoing, imports.RUN: importing, imports.FORGET: Forget()})
+    async with task(worker.work(), name="runs"):
+        yield Rooms(
+            servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService(), ImportService()],
+=======
     worker = Worker(platform.database, {revert.KIND: revert.Revert({each.noun: each for each in (contacts, companies)})})
     box = Box(
         [
@@ -41,6 +53,7 @@ async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
     async with task(worker.work(), name="runs"):
         yield Rooms(
             servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService(), SearchService(box)],
+>>>>>>> /tmp/mine
             handlers=[tenants.HANDLERS, members.HANDLERS],
             jobs=purge.jobs(),
         )

@@ -48,6 +48,8 @@ class Method:
     output: str
     policy: options_pb2.Policy | None
     bindings: tuple[Binding, ...]
+    client_streams: bool
+    server_streams: bool
 
     @property
     def access(self) -> str | None:
@@ -205,6 +207,8 @@ class Image:
             output=proto.output_type.lstrip("."),
             policy=options.Extensions[options_pb2.policy] if options.HasExtension(options_pb2.policy) else None,
             bindings=tuple(_binding(each) for each in (rule, *rule.additional_bindings)) if rule else (),
+            client_streams=proto.client_streaming,
+            server_streams=proto.server_streaming,
         )
 
     def _messages(self, file: FileDescriptorProto) -> Iterator[Message]:

@@ -78,6 +78,8 @@ def _why_keyless(image: Image, method: Method) -> str:
     """Say why a write can have no idempotency record; empty when it can."""
     if method.access == "public":
         return "a public caller is nobody whom the key could belong to"
+    if method.client_streams or method.server_streams:
+        return "a stream is neither compared nor kept"
     if any(field.sensitivity == options_pb2.SENSITIVITY_SECRET for field in image.reachable(method.output)):
         return "its answer carries a secret that must not be kept"
     return ""

@@ -37,6 +37,12 @@ class Standard:
         """Full name of the message of the noun."""
         return f"{self.method.package}.{self.noun}"
 
+    @property
+    def raw(self) -> str:
+        """The field in which an upload carries its bytes; empty when the method is none."""
+        fields = self.image.messages[self.method.input].fields.values() if self.method.client_streams else ()
+        return next((field.name for field in fields if field.type_name == HTTP_BODY), "")
+
     def request(self, **wanted: object) -> Iterator[str]:
         """Say what the request lacks."""
         yield from self._message(self.method.input, f"{self.method.name}Request", wanted)
@@ -132,11 +138,11 @@ def _batch_write(it: Standard) -> Iterator[str]:
 
 
 def _custom(it: Standard) -> Iterator[str]:
-    """Any other verb is posted; one that only reads may be got (AIP-136)."""
+    """Any other verb is posted, an upload with its bytes as the body; one that only reads may be got (AIP-136)."""
     for binding in it.method.bindings[:1]:
         if binding.verb == "GET" and not is_write(it.method):
             continue
-        yield from it.route("POST", body="*")
+        yield from it.route("POST", body=it.raw or "*")
         if ":" not in binding.path.rsplit("/", 1)[-1]:
             yield "has a path that does not end in :verb"
 

@@ -24,8 +24,9 @@ class Probe:
 
 
 def reachable(image: Image) -> list[Method]:
-    """Return the RPCs that a signed-in caller reaches at the edge."""
-    return [method for method in image.methods if method.bindings and method.access in {"permission", "signed_in"}]
+    """Return the RPCs that a signed-in caller reaches at the edge with one message; an upload is no message and names no record."""
+    asked = (method for method in image.methods if method.bindings and method.access in {"permission", "signed_in"})
+    return [method for method in asked if not method.client_streams]
 
 
 def probe(image: Image, method: Method, foreign: str, samples: Mapping[str, Json]) -> Probe:

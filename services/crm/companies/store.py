@@ -68,6 +68,15 @@ LIVE: Final = Query(
 )
 
 
+def _by(column: Column[Any]) -> Query:
+    keys = func.any(bindparam("keys", type_=ARRAY(column.type)))
+    return Query(select(column.label("key"), _C.id).where(column == keys, column > "", _C.delete_time.is_(None)))
+
+
+FIND: Final = {"domain": _by(_C.domain), "name": _by(_C.sort_name)}
+"""How live companies are found by domain or folded name, many at once."""
+
+
 def message(row: dict[str, Any]) -> Company:
     """Return the company of a row that the listing found."""
     return _MAPPING.message(row)

@@ -128,6 +128,14 @@ OF_GONE_COMPANIES: Final = Query(
     .with_for_update(of=contacts, key_share=True)
 )
 
+_BY_KEY = (
+    select(contact_keys.c.key, contact_keys.c.contact_id.label("id"))
+    .join(contacts, (_C.id == contact_keys.c.contact_id) & (_C.tenant_id == contact_keys.c.tenant_id))
+    .where(contact_keys.c.key == func.any(bindparam("keys", type_=ARRAY(contact_keys.c.key.type))), _C.delete_time.is_(None))
+)
+FIND: Final = {kind: Query(_BY_KEY.where(contact_keys.c.kind == kind)) for kind in (rules.EMAIL, rules.PHONE)}
+"""How live contacts are found by normalised keys, many at once."""
+
 
 def message(row: dict[str, Any]) -> Contact:
     """Return the contact of a row that the listing found."""

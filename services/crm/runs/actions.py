@@ -8,6 +8,8 @@ from chassis.database import UnitOfWork
 from services.crm.runs import store
 from services.crm.runs.store import Run
 
+SOON: Final = 0.05  # seconds in which most units of work are committed; for the others the worker polls
+
 _asked: Final[set[asyncio.Event]] = set()
 
 
@@ -26,7 +28,7 @@ async def ask(work: UnitOfWork, kind: str, subject_id: str, *, after: timedelta 
     """Ask for work on a subject once the unit of work is committed, or some time later."""
     await store.add(work, kind, subject_id, work.now + after)
     for event in _asked:
-        event.set()
+        asyncio.get_running_loop().call_later(SOON, event.set)
 
 
 async def hold(work: UnitOfWork, run: Run) -> None:

@@ -1,0 +1,1 @@
+"""Imports: files on their way to become contacts and companies."""

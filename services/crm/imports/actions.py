@@ -1,0 +1,61 @@
+"""The steps of an import's life, whoever takes them: each is a version of its row and an event."""
+
+from typing import Final
+
+from chassis import etags
+from chassis.database import UnitOfWork
+from chassis.errors import NotFound
+from chassis.errors import Reason as Common
+from kith.crm.v1.events_pb2 import ImportUpdated
+from kith.crm.v1.imports_pb2 import Import, ImportReport, ImportState
+from services.crm.imports import rules, store
+from services.crm.runs import actions as runs
+
+RUN: Final = "import"
+FORGET: Final = "forget_import"
+RUNNING: Final = (ImportState.IMPORT_STATE_VALIDATING, ImportState.IMPORT_STATE_RUNNING)
+
+
+class StoppedError(Exception):
+    """Somebody cancelled the import; what this transaction did of it is rolled back."""
+
+
+async def locked(work: UnitOfWork, import_id: str) -> Import:
+    """Return an import that only this unit of work may change, or refuse with NOT_FOUND."""
+    current = await store.lock(work, import_id)
+    if current is None:
+        raise NotFound(Common.NOT_FOUND, "no such import", resource="import")
+    return current
+
+
+async def running(work: UnitOfWork, import_id: str) -> Import:
+    """Return a locked import that goes on; raise StoppedError when it does not."""
+    current = await locked(work, import_id)
+    if current.state not in RUNNING:
+        raise StoppedError(import_id)
+    return current
+
+
+async def step(work: UnitOfWork, current: Import, state: ImportState.ValueType) -> None:
+    """Keep the next version of a locked import, and say so."""
+    current.state = state
+    current.etag = etags.of(etags.version(current.etag) + 1)
+    current.update_time.FromDatetime(work.now)
+    await store.put(work, current)
+    work.publish(ImportUpdated(current=current))
+
+
+async def end(work: UnitOfWork, current: Import, state: ImportState.ValueType, *, problem: str = "") -> None:
+    """End a run. One that only tried leaves the import ready to be started; any other end is for good, and the file goes."""
+    current.problem = problem
+    if current.state == ImportState.IMPORT_STATE_VALIDATING and state == ImportState.IMPORT_STATE_READY:
+        await step(work, current, state)
+        return
+    await store.drop_file(work, current.id)
+    await runs.ask(work, FORGET, current.id, after=rules.KEPT)
+    await step(work, current, state)
+
+
+def report(current: Import) -> ImportReport:
+    """Return the report that the present run writes."""
+    return current.preview if current.state == ImportState.IMPORT_STATE_VALIDATING else current.report

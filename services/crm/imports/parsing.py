@@ -1,0 +1,58 @@
+"""From the cells of a row to a record, or to what is wrong with them. Runs in a thread, so that calls are served meanwhile."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from chassis.errors import Violation
+from kith.crm.v1.imports_pb2 import Import
+from services.crm.imports.cells import CellError, plain
+from services.crm.imports.columns import FIELDS, UNCOOKED
+from services.crm.imports.sheet import Line
+from services.crm.records.actions import Records
+
+
+class Row(NamedTuple):
+    """A row, and the record that it becomes; None with the problem where it becomes none."""
+
+    line: Line
+    record: Any
+    problem: str
+
+
+class Parser:
+    """Reads the rows of one import. `region` is where its phone numbers are read."""
+
+    def __init__(self, current: Import, records: Records[Any], region: str) -> None:
+        puts = FIELDS[current.kind]
+        self._columns = [(column.header, column.field, puts.get(column.field)) for column in current.columns]
+        self._decimal_comma = current.delimiter == ";"
+        self._records = records
+        self._region = region
+
+    def rows(self, lines: Iterable[Line]) -> list[Row]:
+        """Return the rows in the form in which their records are kept. What phones and emails are is remembered for the writing."""
+        return [self._row(line) for line in lines]
+
+    def _row(self, line: Line) -> Row:
+        record = self._records.kind()
+        problems = list(self._fill(record, line.cells))
+        if not problems:
+            self._records.tidy(self._records.kind(), record, self._region)
+            problems = said(list(self._records.check(record)))
+        return Row(line, None, "; ".join(problems)) if problems else Row(line, record, "")
+
+    def _fill(self, record: Any, cells: Sequence[str]) -> Iterable[str]:
+        if any(cell.strip() for cell in cells[len(self._columns) :]):
+            yield f"has {len(cells)} cells, the file has {len(self._columns)} columns"
+        for (header, field, put), cell in zip(self._columns, cells, strict=False):
+            if put is None or not cell.strip():
+                continue
+            try:
+                put(record, cell if field in UNCOOKED else plain(cell), self._decimal_comma)
+            except (CellError, UnicodeError) as error:
+                yield f"{header}: {error}"
+
+
+def said(violations: Sequence[Violation]) -> list[str]:
+    """Return violations as the error file says them."""
+    return [f"{violation.field}: {violation.description}" for violation in violations]

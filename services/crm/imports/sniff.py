@@ -1,0 +1,139 @@
+"""What a file is, found out while it is uploaded: no table at all, or a text in some encoding with some delimiter."""
+
+import codecs
+import csv
+from collections import Counter
+from typing import Final, NamedTuple
+
+from charset_normalizer import from_bytes
+
+from services.crm.imports import columns
+from services.crm.imports.failure import FileError
+
+HEAD: Final = 256 * 1024
+"""Bytes from the beginning that are looked at closely."""
+AROUND: Final = 64 * 1024
+"""Bytes around the first place that is no UTF-8."""
+LOOKED_AT: Final = 100
+"""Rows that tell delimiter and header."""
+
+_MAGIC: Final = {
+    b"PK\x03\x04": "a ZIP archive or a workbook (.xlsx)",
+    b"\xd0\xcf\x11\xe0": "a workbook (.xls)",
+    b"%PDF": "a PDF document",
+    b"\x1f\x8b": "a gzip archive",
+}
+_MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks, longer ones first where one begins with another."""
+_ENCODINGS: Final = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "shift_jis", "euc_kr", "gb18030", "big5"]
+_USUAL: Final = "cp1252"
+"""What Western spreadsheets write; it is preferred where others fit as well."""
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_SAID: Final = "sep="
+
+
+class Sheet(NamedTuple):
+    """How the rows of a file are read, and what its columns are called."""
+
+    encoding: str
+    delimiter: str
+    has_header: bool
+    headers: list[str]
+    samples: list[list[str]]
+
+
+class Sniffer:
+    """Looks at the bytes of one file as they pass by."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._head = b""
+        self._odd = b""
+        self._utf8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+
+    def feed(self, data: bytes) -> None:
+        """Look at the next bytes; raise FileError as soon as the file is known to be no table."""
+        if not self._head:
+            for magic, what in _MAGIC.items():
+                if data.startswith(magic):
+                    raise FileError(f"the file is {what}, whatever its name says; save it as CSV")
+        self.size += len(data)
+        if len(self._head) < HEAD:
+            self._head += data[: HEAD - len(self._head)]
+        if self._utf8 is not None:
+            try:
+                self._utf8.decode(data)
+            except UnicodeDecodeError as error:
+                self._utf8 = None
+                self._odd = data[max(0, error.start - AROUND // 2) : error.start + AROUND // 2]
+
+    def sheet(self) -> Sheet:
+        """Return what was found; raise FileError when there is nothing to import."""
+        encoding = self._encoding()
+        text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(self._head)
+        if not text.strip():
+            raise FileError("the file is empty")
+        said = text.startswith(_SAID) and text[len(_SAID) + 1 : len(_SAID) + 2] in {"\r", "\n"}
+        lines = text.splitlines(keepends=True)[1:] if said else text.splitlines(keepends=True)
+        lines = lines if len(self._head) < HEAD or len(lines) == 1 else lines[:-1]
+        delimiter = text[len(_SAID)] if said else _delimiter(lines)
+        rows = [row for row in _rows(lines, delimiter) if any(cell.strip() for cell in row)]
+        if not rows:
+            raise FileError("the file holds no row")
+        has_header = columns.is_header(rows)
+        width = max(map(len, rows))
+        named = [cell.strip() for cell in rows[0]] if has_header else []
+        headers = [name or f"Column {index + 1}" for index, name in enumerate(named + [""] * (width - len(named)))]
+        return Sheet(encoding, delimiter, has_header, headers, rows[1:] if has_header else rows)
+
+    def _encoding(self) -> str:
+        for mark, encoding in _MARKS.items():
+            if self._head.startswith(mark):
+                return encoding
+        if self._head.count(0) > len(self._head) // 4:
+            return "utf-16-le" if self._head[1::2].count(0) > self._head[::2].count(0) else "utf-16-be"
+        if self._utf8 is not None or _is_utf8_beyond_ascii(self._head):
+            return "utf-8"
+        matches = from_bytes(self._head[:AROUND] + self._odd, cp_isolation=_ENCODINGS)
+        best = matches.best()
+        western = next((match for match in matches if _USUAL in match.could_be_from_charset), None)
+        if best is None or (western is not None and western.chaos <= best.chaos):
+            return _USUAL
+        return best.encoding
+
+
+def _is_utf8_beyond_ascii(head: bytes) -> bool:
+    """Say whether a beginning is UTF-8 beyond doubt. A wrong byte far behind it is a fault of the file, and must not garble the rest."""
+    try:
+        return not codecs.getincrementaldecoder("utf-8")().decode(head).isascii()
+    except UnicodeDecodeError:
+        return False
+
+
+def _delimiter(lines: list[str]) -> str:
+    """Return the delimiter that cuts most rows into the same number of cells, and into the most."""
+    return max(_DELIMITERS, key=lambda delimiter: _evenness(_rows(lines, delimiter)))
+
+
+def _evenness(rows: list[list[str]]) -> tuple[float, int]:
+    widths = Counter(len(row) for row in rows if row)
+    width, count = max(widths.items(), key=lambda item: item[1], default=(1, 0))
+    return (count / max(1, widths.total()), width) if width > 1 else (0.0, 1)
+
+
+def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(lines, delimiter=delimiter):
+            rows.append(row)
+            if len(rows) == LOOKED_AT:
+                break
+    except csv.Error:
+        return rows
+    return rows
