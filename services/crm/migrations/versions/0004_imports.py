@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.database import tenancy
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 _TENANT = sa.text("(current_setting('app.tenant_id')::uuid)")
 _TABLES = ("imports", "import_chunks", "import_rows", "import_errors")
