@@ -35,15 +35,9 @@ async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
     contacts, companies = Contacts(regions), Companies(regions)
     # Contacts before companies: one that is gone leaves nobody behind, and nobody stays in one that goes.
     purge = Purge([contacts.purge, contacts.leave_companies, companies.purge])
-<<<<<<< services/crm/main.py
     undoing = revert.Revert({each.noun: each for each in (contacts, companies)})
     importing = ImportRunner({"contact": Noun(contacts, ContactMatcher()), "company": Noun(companies, CompanyMatcher())}, undoing)
     worker = Worker(platform.database, {revert.KIND: undoing, imports.RUN: importing, imports.FORGET: Forget()})
-    async with task(worker.work(), name="runs"):
-        yield Rooms(
-            servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService(), ImportService()],
-=======
-    worker = Worker(platform.database, {revert.KIND: revert.Revert({each.noun: each for each in (contacts, companies)})})
     box = Box(
         [
             Kind(RecordKind.RECORD_KIND_CONTACT, PERMISSION_CRM_CONTACTS_READ, contacts),
@@ -52,8 +46,7 @@ async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
     )
     async with task(worker.work(), name="runs"):
         yield Rooms(
-            servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService(), SearchService(box)],
->>>>>>> /tmp/mine
+            servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService(), ImportService(), SearchService(box)],
             handlers=[tenants.HANDLERS, members.HANDLERS],
             jobs=purge.jobs(),
         )
