@@ -60,6 +60,11 @@ def postmaster(platform: Platform) -> int:
     return _pid(platform, POSTGRES)
 
 
+def service(platform: Platform) -> int:
+    """Return the process id of the service that answers for contacts."""
+    return _pid(platform, ON_THE_PATH)
+
+
 def _meters(platform: Platform) -> dict[str, cpu.Meter]:
     others = [_pid(platform, name) for name in (NATS, *(service.name for service in SERVICES)) if name != ON_THE_PATH]
     databases = [names.database(service.name) for service in SERVICES]

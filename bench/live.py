@@ -3,6 +3,7 @@
 The time of a delivery runs from the time that the event carries, which is taken before the commit, so a figure is a little too large.
 """
 
+import argparse
 import asyncio
 import itertools
 import re
@@ -62,7 +63,7 @@ class Reader(asyncio.Protocol):
             self.ready.set_exception(ConnectionError("refused"))
 
 
-async def main() -> None:
+async def main(rate: int) -> None:
     """Run the whole bench; it stops by itself."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     console = Console(width=110)
@@ -77,7 +78,7 @@ async def main() -> None:
                 await _open(readers, host, int(port), tokens, late)
                 await asyncio.sleep(SETTLE_SECONDS)
                 opened = edge.memory_info().rss
-                sent, seconds, busy = await _write(host, int(port), tokens, late, edge.pid)
+                sent, seconds, busy = await _write(host, int(port), tokens, late, edge.pid, rate)
                 written = edge.memory_info().rss
     _show(console, {"alone": empty, f"with {STREAMS} streams": opened, "after the writes": written}, late, sent, seconds, busy)
 
@@ -110,20 +111,20 @@ async def _open(readers: list[Reader], host: str, port: int, tokens: list[str], 
             await asyncio.gather(*(each.ready for each in fresh))
 
 
-async def _write(host: str, port: int, tokens: list[str], late: list[float], edge: int) -> tuple[int, float, float]:
+async def _write(host: str, port: int, tokens: list[str], late: list[float], edge: int, rate: int) -> tuple[int, float, float]:
     """Return how many writes were answered, in how many seconds, and how busy the edge was meanwhile."""
     streams = itertools.cycle([Requests(f"{host}:{port}", token, []).stream("post") for token in tokens])
     requests = (next(stream) for stream in streams)
     generator = Generator(host, port)
-    await generator.open_loop(requests, rate=RATE, seconds=WARM_SECONDS)
+    await generator.open_loop(requests, rate=rate, seconds=WARM_SECONDS)
     await asyncio.sleep(SETTLE_SECONDS)
     late.clear()
     before = cpu.tree(edge)
-    outcome = await generator.open_loop(requests, rate=RATE, seconds=SECONDS)
+    outcome = await generator.open_loop(requests, rate=rate, seconds=SECONDS)
     busy = (cpu.tree(edge) - before) / outcome.seconds
     await asyncio.sleep(SETTLE_SECONDS)
     generator.close()
-    if outcome.failures:
+    if outcome.failures.total():
         raise RuntimeError(f"writes were refused: {dict(outcome.failures)}")
     return outcome.answered, outcome.seconds, busy
 
@@ -148,5 +149,11 @@ def _show(console: Console, memory: dict[str, int], late: list[float], sent: int
     console.print(table)
 
 
+def _rate() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.live", description=__doc__)
+    parser.add_argument("--rate", type=int, default=RATE, help="writes a second")
+    return int(parser.parse_args().rate)
+
+
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(main(_rate()))
