@@ -31,9 +31,9 @@ class Shaken:
         self._data = folder / "data"
         self._log = folder / "up.log"
 
-    def up(self) -> None:
+    def up(self, **environment: str) -> None:
         """Start the platform and wait until all of it answers."""
-        process = running.spawn([running.KITH, "up", "--no-seed", "--data", str(self._data)], self._log)
+        process = running.spawn([running.KITH, "up", "--no-seed", "--data", str(self._data)], self._log, **environment)
         running.wait_until_ready(self._data, process, self._log)
 
     def down(self) -> None:

@@ -1,11 +1,13 @@
 """Callers of the session's platform."""
 
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 
 import httpx
 import pytest
 
 from tests.conftest import Register
+from tests.platform.collector import Collector
 from tests.platform.signed_in import SignedIn
 
 SignUp = Callable[[], Awaitable[SignedIn]]
@@ -25,3 +27,14 @@ def sign_up(edge: httpx.AsyncClient, register: Register) -> SignUp:
 async def owner(sign_up: SignUp) -> SignedIn:
     """The owner of an organisation that this test has for itself."""
     return await sign_up()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector for traces."""
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -1,26 +1,22 @@
 """One trace from the client's own span through edge and service to SQL and the event, as a collector gets it."""
 
 import asyncio
-import gzip
 import json
 import sys
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
-import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from stack import ports
 from stack.topology import EDGE, SERVICES, Service, admin
 from stack.wiring import Wiring
 from tests.conftest import AdminDsn
+from tests.platform.collector import Collector, Spans
 from tests.platform.signed_in import SignedIn
 
 CRM = next(service for service in SERVICES if service.name == "crm")
@@ -28,50 +24,6 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CLIENT_SPAN = "00f067aa0ba902b7"
 PLANTED = "Unmistakable"
 START_SECONDS = 30
-
-Spans = dict[str, tuple[str, str, str, dict[str, str]]]
-"""By span id: service, name, parent's id, attributes."""
-
-
-class Collector(ThreadingHTTPServer):
-    """Takes what is exported and keeps it."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.taken: list[bytes] = []
-
-    def spans(self, trace: str) -> Spans:
-        found: Spans = {}
-        for body in self.taken:
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                service = next(each.value.string_value for each in resource.resource.attributes if each.key == "service.name")
-                for span in (span for scope in resource.scope_spans for span in scope.spans if span.trace_id.hex() == trace):
-                    attributes = {each.key: each.value.string_value for each in span.attributes}
-                    found[span.span_id.hex()] = (service, span.name, span.parent_span_id.hex(), attributes)
-        return found
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 @asynccontextmanager
