@@ -11,7 +11,7 @@ from typing import Final, Generic, Self, TypeVar
 
 import nats.errors
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
@@ -55,4 +55,9 @@ class Broadcast(Generic[E]):
             await asyncio.sleep(PAUSE)
 
     def _take(self, message: Msg) -> None:
-        self._hear(self._kind.FromString(message.data))
+        try:
+            event = self._kind.FromString(message.data)
+        except DecodeError:
+            log.error("broadcast_unreadable", type=self._kind.DESCRIPTOR.full_name)  # noqa: TRY400 - the error's text may hold the data
+            return
+        self._hear(event)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-CONCURRENCY: Final = 8  # events handled at once, each with a connection of the pool
+CONCURRENCY: Final = 4  # events handled at once, each with a connection; calls must find some of the pool's eight free
 LONGEST_DELAY: Final = 300.0  # seconds between two tries
 SPARE: Final = 60.0  # seconds beyond its next try after which a failed event is not waited for any more
 

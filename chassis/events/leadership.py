@@ -42,6 +42,8 @@ async def lead(dsn: str, duty: str, work: Work, stopping: asyncio.Event) -> None
                     await _guarded(connection, work)
         except (psycopg.Error, nats.errors.Error, OSError) as error:
             log.warning("duty_interrupted", duty=duty, error_type=type(error).__name__)
+        except Exception:
+            log.exception("duty_failed", duty=duty)  # a fault of ours; a process that gave the duty up silently would be worse
         await sleep_unless(stopping, PAUSE)
 
 
