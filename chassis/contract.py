@@ -84,11 +84,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """One kind of event that readers of the live stream may see: its subject, its message and the permission that it takes."""
+    """One kind of event that live readers may see: its subject, message, the permission that it takes, and the field of its resource."""
 
     subject: str
     message: str
     permission: int
+    resource: str
 
     @property
     def service(self) -> str:
@@ -207,7 +208,7 @@ def session_ended() -> type[Message]:
 def live_events() -> tuple[LiveEvent, ...]:
     """Return the events that carry a permission: only they are ever shown live."""
     return tuple(
-        LiveEvent(option.subject, f"{file.package}.{message.name}", option.permission)
+        LiveEvent(option.subject, f"{file.package}.{message.name}", option.permission, option.key.partition(".")[0])
         for file in image().file
         for message in file.message_type
         if (option := message.options.Extensions[options_pb2.event]).permission

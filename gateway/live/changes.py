@@ -74,7 +74,7 @@ def kinds(described: Contract) -> dict[str, Kind]:
 def _transcoder(described: Contract, encoders: Encoders, event: contract.LiveEvent) -> Transcode:
     descriptor = described.pool.FindMessageTypeByName(event.message)
     read = described.message_class(descriptor).FromString
-    resource, changed = _parts(descriptor)
+    changed = _mask(descriptor)
     shown = described.pool.FindMessageTypeByName(LIVE_EVENT)
     new: Any = described.message_class(shown)
     encode = encoders.message(shown)
@@ -87,7 +87,7 @@ def _transcoder(described: Contract, encoders: Encoders, event: contract.LiveEve
         except (DecodeError, ValueError):
             log.warning("live_event_unreadable", subject=event.subject)
             return None
-        live.resource.Pack(getattr(message, resource), type_url_prefix=_TYPES)
+        live.resource.Pack(getattr(message, event.resource), type_url_prefix=_TYPES)
         if changed and message.HasField(changed):
             live.changed.CopyFrom(getattr(message, changed))
         said = orjson.dumps(encode(live))
@@ -96,8 +96,7 @@ def _transcoder(described: Contract, encoders: Encoders, event: contract.LiveEve
     return transcode
 
 
-def _parts(event: Descriptor) -> tuple[str, str]:
-    """Return the names of the field that holds the resource, and of the mask that says what changed, if there is one."""
-    masks = [field.name for field in event.fields if field.message_type and field.message_type.full_name == wellknown.FIELD_MASK]
-    resources = [field.name for field in event.fields if field.message_type and field.name not in masks]
-    return resources[0], masks[0] if masks else ""
+def _mask(event: Descriptor) -> str:
+    """Return the name of the field that says what changed; empty for an event without one."""
+    masks = (field.name for field in event.fields if field.message_type and field.message_type.full_name == wellknown.FIELD_MASK)
+    return next(masks, "")
