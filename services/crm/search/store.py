@@ -139,9 +139,13 @@ DROP: Final = Query(search_tokens.delete().where(_T.entity_id == func.any(bindpa
 
 
 async def find(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str], *, most: int, size: int) -> list[Found]:
-    """Return records that have all words, the best first; of the rarest word at most so many are looked at, in each kind."""
+    """Return records that have all words, the best first.
+
+    Of the rarest word at most so many tokens are looked at in each kind; with more than two words fewer, since each asks again.
+    """
     rarest, *others = await _by_rarity(work, kinds, words)
-    values: dict[str, Any] = {"kinds": list(kinds), "word": rarest, "beyond": rarest + BEHIND, "most": most, "size": size}
+    looked_at = most // max(len(others), 1)
+    values: dict[str, Any] = {"kinds": list(kinds), "word": rarest, "beyond": rarest + BEHIND, "most": looked_at, "size": size}
     if others:
         rows = await work.all(RANKED_BY_ALL, **values, **_ranges(others))
     else:
