@@ -11,7 +11,7 @@ LINE_LENGTH: Final = 1_000_000
 """Characters of one line; a longer one is no line of a table."""
 NAME_LENGTH: Final = 255
 
-CHUNK: Final = 1024 * 1024
+CHUNK: Final = 256 * 1024
 """Bytes of the file in one row of the database."""
 STAGED: Final = 2_000
 """Rows that are staged in one transaction."""

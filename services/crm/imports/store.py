@@ -129,7 +129,9 @@ def _removal(table: Table) -> Query:
 CHUNKS: Final = _further(import_chunks, "number", "data")
 ROWS: Final = _further(import_rows, "number", "line", "cells")
 ERRORS: Final = _further(import_errors, "number", "line", "cells", "problem")
-_ADD_CHUNKS: Final = _addition(import_chunks)
+_ADD_CHUNK: Final = Query(
+    import_chunks.insert().values({name: bindparam(name, type_=import_chunks.c[name].type) for name in ("import_id", "number", "data")})
+)
 _ADD_ROWS: Final = _addition(import_rows)
 _ADD_ERRORS: Final = _addition(import_errors)
 _DROP_CHUNKS: Final = _removal(import_chunks)
@@ -179,7 +181,7 @@ async def forget(work: UnitOfWork, import_id: str, before: datetime) -> None:
 
 async def add_chunk(work: UnitOfWork, import_id: str, number: int, data: bytes) -> None:
     """Keep the next bytes of the file."""
-    await work.run(_ADD_CHUNKS, import_id=[import_id], number=[number], data=[data])
+    await work.run(_ADD_CHUNK, import_id=import_id, number=number, data=data)
 
 
 async def chunk(work: UnitOfWork, import_id: str, behind: int) -> bytes | None:

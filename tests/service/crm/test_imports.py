@@ -162,6 +162,16 @@ async def test_a_file_that_breaks_in_the_middle_fails_as_a_whole(imports: Import
     assert not await people()
 
 
+async def test_a_large_file_is_put_together_again(imports: Imports, people: Any) -> None:
+    content = "name,email\nAnn,ann@example.com\n" + "\n" * 1_500_000 + "Bob,bob\n"
+    uploaded = await imports.upload(content, piece=60_000)
+    assert uploaded.size == len(content)
+    await imports.start(uploaded.id)
+    done = await imports.end(uploaded.id)
+    assert (counts(done.report), set(await people())) == ((1, 0, 0, 1), {"Ann"})
+    assert (await imports.errors(done.id))[1][0] == "1500003"
+
+
 async def test_failed_rows_are_told_with_their_lines_and_cells(imports: Imports, people: Any) -> None:
     content = "name,email,status\nAnn,ann@example.com,\n\nBob,bob,\nCid,=1+1,\n\0Dan,dan@example.com,\nEve,eve@example.com,gone\n"
     done = await imports.run(content)
