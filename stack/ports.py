@@ -1,5 +1,6 @@
 """Ports that can be had: the wanted one, or a free one in its place."""
 
+import atexit
 import random
 import socket
 from collections.abc import Iterator, Mapping
@@ -8,6 +9,8 @@ from typing import Final
 
 BELOW_EPHEMERAL: Final = range(20_000, 32_000)
 """Linux hands out 32768 and above to outgoing connections, which could take a port between our look and the server's bind."""
+
+BLOCK: Final = 50  # ports, twice as many as a platform has
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Moved:
 
 def is_free(host: str, port: int) -> bool:
     """Say whether a server could listen on the port now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+    with socket.socket(_family(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -46,5 +49,23 @@ def settle(host: str, wanted: Mapping[str, int]) -> tuple[dict[str, int], list[M
 
 
 def _candidates(host: str, taken: set[int]) -> Iterator[int]:
-    numbers = random.sample(BELOW_EPHEMERAL, k=len(BELOW_EPHEMERAL))
-    return (port for port in numbers if port not in taken and is_free(host, port))
+    """Yield free ports out of blocks that this process holds, so that two platforms that start at once never take the same one."""
+    for first in random.sample(BELOW_EPHEMERAL[::BLOCK], k=len(BELOW_EPHEMERAL[::BLOCK])):
+        if _hold(host, first):
+            yield from (port for port in range(first + 1, first + BLOCK) if port not in taken and is_free(host, port))
+
+
+def _hold(host: str, port: int) -> bool:
+    """Keep a block's first port bound until this process ends; say whether nobody else has it."""
+    guard = socket.socket(_family(host))
+    try:
+        guard.bind((host, port))
+    except OSError:
+        guard.close()
+        return False
+    atexit.register(guard.close)
+    return True
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

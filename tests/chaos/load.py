@@ -51,6 +51,11 @@ class Writer:
         else:
             self._enter(_good(answer))
 
+    @property
+    def token(self) -> str:
+        """The owner's access token."""
+        return self._token
+
     async def _sign_in(self) -> None:
         self._enter(_good(await self._insist("POST", "/v1/auth:signIn", json=self.account)))
 

@@ -1,6 +1,7 @@
 """A process that is asked to end finishes what it began: each request has its answer, or a refusal that says when to come again."""
 
 import asyncio
+import random
 import signal
 import uuid
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from stack.topology import EDGE, SERVICES
+from tests.chaos.load import Writer
 from tests.chaos.shaken import Shaken
 
 CALLERS: Final = 6
@@ -58,10 +60,9 @@ class Caller:
 @asynccontextmanager
 async def callers(edge: httpx.AsyncClient) -> AsyncIterator[list[Caller]]:
     """Call from several sides inside the block."""
-    email = f"owner-{uuid.uuid4().hex}@example.com"
-    body = {"organisation": "Drained", "email": email, "password": uuid.uuid4().hex, "name": "Test Owner", "region": "GB"}
-    token = (await edge.post("/v1/auth:register", json=body)).raise_for_status().json()["accessToken"]
-    found = [Caller(str(edge.base_url), token) for _ in range(CALLERS)]
+    owner = Writer(edge, random.Random())
+    await owner.register()
+    found = [Caller(str(edge.base_url), owner.token) for _ in range(CALLERS)]
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for caller in found:
