@@ -15,6 +15,8 @@ from stack.topology import EDGE, SERVICES
 from tests.chaos.load import Writer
 from tests.chaos.shaken import Shaken
 
+pytestmark = pytest.mark.full  # kills want a machine that does nothing else; `make chaos` runs them
+
 CALLERS: Final = 6
 ANSWER_SECONDS: Final = 20
 SETTLED_SECONDS: Final = 0.5

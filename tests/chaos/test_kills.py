@@ -17,6 +17,8 @@ from tests.chaos.load import Writer
 from tests.chaos.proof import nothing_is_lost_or_doubled
 from tests.chaos.shaken import Shaken, kill_at_random
 
+pytestmark = pytest.mark.full  # kills want a machine that does nothing else; `make chaos` runs them
+
 WRITERS: Final = 6
 LONG: Final = int(os.environ.get("KITH_CHAOS_KILLS", "500"))
 LONG_PAUSE: Final = 1.5  # seconds between two kills, on average
@@ -54,7 +56,6 @@ async def test_kills_at_random_lose_and_double_nothing(shaken: Shaken, shaken_ed
     await nothing_is_lost_or_doubled(shaken, writers)
 
 
-@pytest.mark.full
 async def test_many_kills_at_random_lose_and_double_nothing(shaken: Shaken, shaken_edge: httpx.AsyncClient) -> None:
     dice = random.Random(SEED)
     async with load(shaken_edge, dice) as writers:

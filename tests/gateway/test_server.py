@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,14 +19,13 @@ from gateway import server as servers
 from gateway.contract import Contract
 from gateway.main import build, serve
 from gateway.upstreams import Upstreams
+from stack import ports
 from tests.gateway.conftest import Tokens
 from tests.gateway.shop.service import Shop
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return ports.settle("127.0.0.1", {"server": 0})[0]["server"]
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from chassis import names
 from chassis.database import roles, system_tables
+from stack import ports
 from stack.layout import Layout
 from stack.postgres import Cluster
 from stack.processes.supervisor import Child, Command
@@ -23,9 +24,8 @@ from stack.settings import Settings
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody else takes, not even while the server on it is down for a moment."""
+    return ports.settle("127.0.0.1", {"server": 0})[0]["server"]
 
 
 @dataclass(frozen=True)
