@@ -81,6 +81,7 @@ _COLUMNS: Final[dict[str, Any]] = {
     "after": JSONB(),
     "changed": Text(),
 }
+_SAID: Final = ("action", "resource_id", "version", "before", "after")
 _CALL: Final[dict[str, Any]] = {
     "at": DateTime(timezone=True),
     "actor_kind": Text(),
@@ -91,6 +92,8 @@ _CALL: Final[dict[str, Any]] = {
     "client_ip": Text(),
     "user_agent": Text(),
 }
+_KINDS: Final = {**_COLUMNS, **_CALL, "changed": ARRAY(Text())}
+_INSERT_ONE: Final = Query(audit_log.insert().inline().values({name: bindparam(name, type_=kind) for name, kind in _KINDS.items()}))
 _ROWS = func.unnest(*(bindparam(name, type_=ARRAY(kind)) for name, kind in _COLUMNS.items())).table_valued(*_COLUMNS).render_derived()
 _INSERT: Final = Query(
     audit_log.insert().from_select(
@@ -115,11 +118,23 @@ def insert(trail: list[Entry], request: Request, now: datetime) -> tuple[Query, 
     """Return the one statement that keeps the trail; None when there is none."""
     if not trail:
         return None
-    columns = {name: [getattr(each, name) for each in trail] for name in ("action", "resource_id", "version", "before", "after")}
+    if len(trail) == 1:
+        return _INSERT_ONE, {
+            **{name: getattr(trail[0], name) for name in _SAID},
+            **_call(request, now),
+            "id": ids.new(),
+            "changed": list(trail[0].changed),
+        }
     return _INSERT, {
-        **columns,
+        **{name: [getattr(each, name) for each in trail] for name in _SAID},
+        **_call(request, now),
         "id": [ids.new() for _ in trail],
         "changed": [",".join(each.changed) for each in trail],
+    }
+
+
+def _call(request: Request, now: datetime) -> dict[str, Any]:
+    return {
         "at": now,
         "actor_kind": request.caller.kind.value,
         "actor_id": request.caller.id,

@@ -59,6 +59,8 @@ _COLUMNS: Final[dict[str, Any]] = {
     "payload": LargeBinary(),
     "created_at": DateTime(timezone=True),
 }
+_INSERT_ONE: Final = Query(outbox.insert().inline().values({name: bindparam(name, type_=kind) for name, kind in _COLUMNS.items()}))
+"""A call has one event nearly always, and arrays of one cost as much as the rest of their statement."""
 _ARRAYS = func.unnest(*(bindparam(name, type_=ARRAY(kind)) for name, kind in _COLUMNS.items()))
 _ROWS = _ARRAYS.table_valued(*_COLUMNS, with_ordinality="place").render_derived()
 _INSERT: Final = Query(outbox.insert().from_select(list(_COLUMNS), select(*(_ROWS.c[name] for name in _COLUMNS)).order_by(_ROWS.c.place)))
@@ -68,6 +70,8 @@ def insert(entries: list[Entry], tenant_id: str) -> tuple[Query, dict[str, Any]]
     """Return the one statement that keeps the events in their order; None when there is none."""
     if not entries:
         return None
+    if len(entries) == 1:
+        return _INSERT_ONE, {name: getattr(entries[0], name) for name in _COLUMNS}
     return _INSERT, {name: [getattr(each, name) for each in entries] for name in _COLUMNS}
 
 

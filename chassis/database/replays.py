@@ -28,7 +28,7 @@ _FIND: Final = Query(
     )
 )
 _COLUMNS: Final = ("principal", "method", "key", "request_hash", "response", "expires_at")
-_INSERT: Final = Query(idempotency.insert().values({name: bindparam(name) for name in _COLUMNS}))
+_INSERT: Final = Query(idempotency.insert().inline().values({name: bindparam(name) for name in _COLUMNS}))
 
 
 class Replay(Exception):
@@ -48,10 +48,10 @@ async def check(work: "UnitOfWork", request: Request) -> None:
     if given is None or request.method is None:
         return
     scope = "\x1f".join((work.tenant_id, request.caller.id, request.method.path, given.key))
-    lock = await work.first(_LOCK, scope=scope)
+    values = {"principal": request.caller.id, "method": request.method.path, "key": given.key}
+    lock, row = await work.first_of_each(_LOCK, _FIND, scope=scope, **values)
     if lock is None or not lock["free"]:
         raise Aborted(Reason.IDEMPOTENCY_IN_PROGRESS, "the first request with this key still runs", retry_after=1)
-    row = await work.first(_FIND, principal=request.caller.id, method=request.method.path, key=given.key)
     if row is None:
         return
     if row["request_hash"] != given.request_hash:

@@ -65,6 +65,19 @@ class UnitOfWork:
             await self._pipeline.sync()
             return cursor.rowcount
 
+    async def send(self, query: Query, **values: Any) -> None:
+        """Run a statement that answers with nothing; should it fail, that shows at a later one or at the commit."""
+        with _span(query):
+            await self._connection.execute(query.sql, query.bind(values))
+
+    async def first_of_each(self, *queries: Query, **values: Any) -> list[Row | None]:
+        """Return the first row of each statement; they run one after the other in one round trip."""
+        cursors = []
+        for query in queries:
+            with _span(query):
+                cursors.append(await self._connection.execute(query.sql, query.bind(values)))
+        return [await cursor.fetchone() for cursor in cursors]
+
     def publish(self, event: Message, *, before: Message | None = None) -> None:
         """Put an event into the outbox and the change that it tells of into the audit trail."""
         entry = outbox.entry(event, request=self.request, tenant_id=self._tenant(), now=self.now)

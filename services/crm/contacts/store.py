@@ -144,12 +144,12 @@ def message(row: dict[str, Any]) -> Contact:
 
 async def add_keys(work: UnitOfWork, keys: Sequence[tuple[str, str, str]]) -> None:
     """Keep keys: contact id, kind, key."""
-    await work.run(_ADD_KEYS, **arrays([dict(zip(_KEY_COLUMNS, key, strict=True)) for key in keys], _KEY_COLUMNS))
+    await work.send(_ADD_KEYS, **arrays([dict(zip(_KEY_COLUMNS, key, strict=True)) for key in keys], _KEY_COLUMNS))
 
 
 async def drop_keys(work: UnitOfWork, ids: Collection[str]) -> None:
     """Forget all keys of contacts."""
-    await work.run(DROP_KEYS, ids=list(ids))
+    await work.send(DROP_KEYS, ids=list(ids))
 
 
 async def lock_of_gone_companies(work: UnitOfWork, before: datetime, most: int) -> list[Contact]:

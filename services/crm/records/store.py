@@ -90,6 +90,8 @@ class Store(Generic[R]):
         # In the order of the ids, so that two writers of the same records never wait for each other in a circle.
         self._lock = Query(many.order_by(table.c.id).with_for_update(key_share=True))
         self._insert = Query(table.insert().from_select(self._written, select(*(given.c[name] for name in self._written))))
+        given_one = {name: bindparam(name, type_=table.c[name].type) for name in self._written}
+        self._insert_one = Query(table.insert().inline().values(given_one))
         changed = {name: given.c[name] for name in self._written if name not in {"id", "create_time"}}
         self._update = Query(table.update().where(table.c.id == given.c.id).values(changed))
         self._remove = Query(table.delete().where(table.c.id == ids))
@@ -118,11 +120,14 @@ class Store(Generic[R]):
 
     async def insert(self, work: UnitOfWork, records: Sequence[R]) -> None:
         """Keep new records."""
-        await work.run(self._insert, **self._arrays(records))
+        if len(records) == 1:
+            await work.send(self._insert_one, **self._row(records[0]))
+        else:
+            await work.send(self._insert, **self._arrays(records))
 
     async def update(self, work: UnitOfWork, records: Sequence[R]) -> None:
         """Keep records as they are now; they were locked before."""
-        await work.run(self._update, **self._arrays(records))
+        await work.send(self._update, **self._arrays(records))
 
     async def remove(self, work: UnitOfWork, ids: Sequence[str]) -> None:
         """Remove records for good."""

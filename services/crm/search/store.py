@@ -157,12 +157,12 @@ async def add(work: UnitOfWork, kind: str, entries: Iterable[tuple[str, Entry]])
     """Keep the tokens of records, which have none so far."""
     rows = [(kind, token, entity_id, int(field)) for entity_id, entry in entries for token, field in entry.tokens.items()]
     if rows:
-        await work.run(_ADD, **dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
+        await work.send(_ADD, **dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 async def drop(work: UnitOfWork, ids: Collection[str]) -> None:
     """Forget the tokens of records."""
-    await work.run(DROP, ids=list(ids))
+    await work.send(DROP, ids=list(ids))
 
 
 async def _by_rarity(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from chassis.database import Database, Query, unit_of_work
 from chassis.database.replays import Replay
 from chassis.errors import Aborted, InvalidArgument, Reason
 from kith.crm.v1.contacts_pb2 import Contact
-from kith.crm.v1.events_pb2 import ContactCreated
+from kith.crm.v1.events_pb2 import ContactCreated, ContactUpdated
 from tests.unit.chassis.moving import eventually
 from tests.unit.chassis.servers import Served
 
@@ -137,6 +137,32 @@ async def test_a_statement_that_fails_undoes_the_others_and_harms_nobody_after_i
         await write()
     assert await rows(admin, "outbox") == 0
     assert all([await answers(call) for _ in range(4)])
+
+
+async def test_a_statement_that_nobody_waits_for_undoes_the_others_when_it_fails(admin: Admin, call: Call) -> None:
+    async def write() -> None:
+        call()
+        async with unit_of_work() as work:
+            await work.send(FAIL)
+            work.publish(created())
+
+    with pytest.raises(DivisionByZero):
+        await write()
+    assert await rows(admin, "outbox") == 0
+    assert all([await answers(call) for _ in range(4)])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_an_event_and_its_trail_are_kept_alike_whether_alone_or_not(admin: Admin, call: Call, count: int) -> None:
+    request = call()
+    events = [ContactUpdated(contact=Contact(id=ids.new(), etag='"2"'), changed={"paths": ["given_name", "tags"]}) for _ in range(count)]
+    async with unit_of_work() as work:
+        for event in events:
+            work.publish(event)
+    told = await (await admin.execute("SELECT key, version, headers ->> 'actor' FROM outbox ORDER BY seq")).fetchall()
+    assert told == [(event.contact.id, 2, request.caller.id) for event in events]
+    trail = await (await admin.execute("SELECT resource_id, version, changed, actor_id FROM audit_log")).fetchall()
+    assert sorted(trail) == [(event.contact.id, 2, ["given_name", "tags"], request.caller.id) for event in events]
 
 
 async def test_what_cannot_be_written_beside_the_rows_undoes_them(admin: Admin, call: Call) -> None:
