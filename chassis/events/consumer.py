@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self
 
 import nats.errors
@@ -11,20 +12,26 @@ from google.protobuf.message import Message
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from chassis import contract, names
+from chassis import clock, contract, names
 from chassis.database import Database
 from chassis.events.broker import Broker
 from chassis.events.envelope import Envelope
+from chassis.events.faults import Failure, Verdict
 from chassis.events.handling import Handler, Handling, Subscriptions, by_source
-from chassis.events.lanes import Backlog, Lanes, Ticket
+from chassis.events.lanes import Backlog, Failed, Lanes, Ticket
 from chassis.events.leadership import Connection, lead
+from chassis.events.letters import Letter, bury
 from chassis.events.pull import Pull
+from chassis.events.replaying import Replaying
 from chassis.telemetry import metrics
 
 WINDOW: Final = 256  # events that are here and not settled
 ACK_SECONDS: Final = 30.0  # without a sign from here the server gives an event to somebody else
 MAX_PENDING: Final = 10_000  # events given out or waiting for their next try; more stop the consumer
 DRAIN_SECONDS: Final = 20.0
+TRIES: Final = 10
+"""How often an event may fail by a fault of its own. With the back-off that is some nine minutes: longer than a release takes to be
+rolled back, shorter than its key can wait."""
 
 log = structlog.get_logger()
 
@@ -55,7 +62,8 @@ class Consumer:
         self._stopping = asyncio.Event()
         self._here: dict[int, _Delivery] = {}
         self._backlog = Backlog()
-        self._lanes = Lanes(self._settle)
+        self._lanes = Lanes()
+        self._replaying = Replaying(self._handling, self._lanes, consumer=service, stream=self._stream)
         self._pull = Pull(broker, stream=self._stream, durable=service, accept=self._accept)
 
     async def __aenter__(self) -> Self:
@@ -70,14 +78,15 @@ class Consumer:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
 
-    async def _consume(self, _: Connection) -> None:
+    async def _consume(self, connection: Connection) -> None:
         await self._broker.jetstream.add_consumer(self._stream, self._configuration())
-        holding = asyncio.create_task(self._hold())
+        beside = [asyncio.create_task(self._hold()), asyncio.create_task(self._replaying.run(connection))]
         try:
             await self._pull.run(lambda: WINDOW - len(self._here), self._stopping)
             await self._lanes.drained()
         finally:
-            holding.cancel()
+            for task in beside:
+                task.cancel()
             await self._lanes.abandon()
             self._here.clear()
 
@@ -117,7 +126,8 @@ class Consumer:
         except ValueError:
             envelope = None
         self._here[sequence] = _Delivery(message, envelope)
-        self._lanes.add(Ticket(envelope.key if envelope else "", sequence, metadata.num_delivered))
+        ticket = Ticket(envelope.key if envelope else "", sequence, metadata.num_delivered)
+        self._lanes.add(ticket.key, partial(self._settle, ticket))
 
     async def _settle(self, ticket: Ticket) -> None:
         """Handle an event and tell the server how that went; if it does not hear, the event comes again and has no second effect."""
@@ -139,11 +149,50 @@ class Consumer:
             await message.ack()
         elif wait := self._backlog.wait(ticket):
             await message.nak(wait)
-        elif await self._handling.handled(envelope, message.data):
+        elif await self._is_over(ticket, envelope, message):
             self._backlog.done(ticket)
             await message.ack()
         else:
-            await message.nak(self._backlog.failed(ticket))
+            await message.nak(self._backlog.again(ticket))
+
+    async def _is_over(self, ticket: Ticket, envelope: Envelope, message: Msg) -> bool:
+        """Handle an event; say whether nothing is left to do, because it was handled or has become a dead letter."""
+        failure = await self._handling.handle(envelope, message.data)
+        if failure is None:
+            return True
+        if failure.verdict is Verdict.OUTAGE:
+            return False
+        failed = self._backlog.fault(ticket)
+        if failure.verdict is Verdict.FAULT and failed.faults < TRIES:
+            return False
+        return await self._buried(self._letter(envelope, message, failure, failed))
+
+    def _letter(self, envelope: Envelope, message: Msg, failure: Failure, failed: Failed) -> Letter:
+        return Letter(
+            tenant_id=envelope.tenant_id,
+            consumer=self._service,
+            message_id=envelope.id,
+            stream=self._stream,
+            sequence=failed.sequence,
+            type=envelope.type,
+            key=envelope.key,
+            reason=failure.reason,
+            tries=failed.faults,
+            first_at=failed.since,
+            last_at=clock.now(),
+            headers=message.headers or {},
+            payload=message.data,
+        )
+
+    async def _buried(self, letter: Letter) -> bool:
+        """Keep the letter; while that fails its event comes again as if nothing had been decided."""
+        try:
+            await bury(letter)
+        except Exception:
+            log.exception("event_not_buried", message_id=letter.message_id, type=letter.type)
+            return False
+        log.error("event_buried", message_id=letter.message_id, type=letter.type, reason=letter.reason, tries=letter.tries)
+        return True
 
 
 def consumers(

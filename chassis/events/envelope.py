@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 import orjson
 
+from chassis import ids
 from chassis.contract import PREFIX
 
 CONTENT_TYPE: Final = "application/protobuf"
@@ -64,7 +65,7 @@ class Envelope:
         """Return the envelope that a message carries; ValueError if it carries none of ours."""
         given = headers or {}
         said = {field: given.get(name, "") for field, name in _NAMES.items()}
-        if not all(said[field] for field in ("id", "type", "tenant_id", "key")):
+        if not (said["id"] and said["type"] and said["key"] and ids.valid(said["tenant_id"])):
             raise ValueError("not one of our events")
         return cls(version=int(given.get("kith-version", "0")), **said)
 

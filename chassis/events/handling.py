@@ -16,6 +16,7 @@ from chassis.context import Caller, CallerKind, Request, enter
 from chassis.database import Database, Query, UnitOfWork, unit_of_work
 from chassis.database.system_tables import inbox
 from chassis.events.envelope import Envelope, service_of
+from chassis.events.faults import Failure, failure
 from chassis.telemetry import metrics, tracing
 
 Handler = Callable[[UnitOfWork, Any], Awaitable[None]]
@@ -62,10 +63,11 @@ class Handling:
         """Say whether somebody here handles this type of event."""
         return kind in self._subscriptions
 
-    async def handled(self, envelope: Envelope, payload: bytes) -> bool:
-        """Handle an event; return False, with the reason in the log, if it has to come again."""
+    async def handle(self, envelope: Envelope, payload: bytes) -> Failure | None:
+        """Handle an event; return why that failed, None if it did not."""
         template = f"{contract.PREFIX}{envelope.type}"
         started = perf_counter()
+        failed: Failure | None = None
         error_type = ""
         with tracing.consume(f"process {template}", envelope.traceparent) as span:
             span.set("messaging.system", "nats")
@@ -75,12 +77,13 @@ class Handling:
             try:
                 await self._handle(envelope, payload)
             except Exception as error:
+                failed = failure(error)
                 error_type = type(error).__name__
                 span.fail(error_type)
-                log.exception("event_failed", message_id=envelope.id, type=envelope.type)
+                log.exception("event_failed", message_id=envelope.id, type=envelope.type, verdict=failed.verdict.value)
             metrics.messaging_process(template, self._consumer, error_type).observe(perf_counter() - started, span.exemplar)
             metrics.messaging_consumed(template, self._consumer, error_type).inc()
-        return not error_type
+        return failed
 
     def _request(self, envelope: Envelope) -> Request:
         caller = Caller(kind=CallerKind.SERVICE, tenant_id=envelope.tenant_id, service=service_of(envelope.type))

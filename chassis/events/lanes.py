@@ -4,8 +4,11 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
+
+from chassis import clock
 
 CONCURRENCY: Final = 4  # events handled at once, each with a connection; calls must find some of the pool's eight free
 LONGEST_DELAY: Final = 300.0  # seconds between two tries
@@ -24,16 +27,20 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class _Failed:
+class Failed:
+    """An event that its key waits for: how often it failed by a fault of its own, and since when. `until` is on the event loop's clock."""
+
     sequence: int
-    until: float
+    faults: int = 0
+    since: datetime = field(default_factory=clock.now)
+    until: float = 0
 
 
 class Backlog:
     """Which keys wait for which failed event. It is this process's memory: a handler still checks versions."""
 
     def __init__(self) -> None:
-        self._failed: dict[str, _Failed] = {}
+        self._failed: dict[str, Failed] = {}
 
     def wait(self, ticket: Ticket) -> float:
         """Return for how many seconds a delivery has to stand back behind an earlier event of its key; 0 if it has not."""
@@ -46,10 +53,17 @@ class Backlog:
             return 0
         return max(1.0, left - SPARE)
 
-    def failed(self, ticket: Ticket) -> float:
-        """Remember that a delivery failed and return in how many seconds to try again: doubled each time."""
+    def fault(self, ticket: Ticket) -> Failed:
+        """Count a try that failed by a fault of the event's own, and return how often that was so."""
+        known = self._known(ticket)
+        failed = self._failed[ticket.key] = replace(known, faults=known.faults + 1)
+        return failed
+
+    def again(self, ticket: Ticket) -> float:
+        """Let the key wait for a failed event, and return in how many seconds to try it again: doubled each time."""
         delay = min(2.0 ** min(ticket.tries - 1, 10), LONGEST_DELAY) * _random.uniform(0.8, 1.2)
-        self._failed[ticket.key] = _Failed(ticket.sequence, asyncio.get_running_loop().time() + delay + SPARE)
+        until = asyncio.get_running_loop().time() + delay + SPARE
+        self._failed[ticket.key] = replace(self._known(ticket), until=until)
         return delay
 
     def done(self, ticket: Ticket) -> None:
@@ -58,29 +72,35 @@ class Backlog:
         if failed is not None and failed.sequence <= ticket.sequence:
             del self._failed[ticket.key]
 
+    def _known(self, ticket: Ticket) -> Failed:
+        failed = self._failed.get(ticket.key)
+        return failed if failed is not None and failed.sequence == ticket.sequence else Failed(ticket.sequence)
+
+
+Work = Callable[[], Awaitable[None]]
+
 
 class Lanes:
-    """Runs work, which must not raise, for tickets: one of a key at a time, in the order of their arrival."""
+    """Runs work that must not raise: for a key one after the other, in the order in which it was added, and keys side by side."""
 
-    def __init__(self, work: Callable[[Ticket], Awaitable[None]]) -> None:
-        self._work = work
+    def __init__(self) -> None:
         self._slots = asyncio.Semaphore(CONCURRENCY)
-        self._lanes: dict[str, deque[Ticket]] = {}
+        self._lanes: dict[str, deque[Work]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, ticket: Ticket) -> None:
-        """Put a ticket behind the others of its key."""
-        lane = self._lanes.get(ticket.key)
+    def add(self, key: str, work: Work) -> None:
+        """Put work behind what there is for its key."""
+        lane = self._lanes.get(key)
         if lane is not None:
-            lane.append(ticket)
+            lane.append(work)
             return
-        self._lanes[ticket.key] = deque([ticket])
-        task = asyncio.create_task(self._run(ticket.key))
+        self._lanes[key] = deque([work])
+        task = asyncio.create_task(self._run(key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def drained(self) -> None:
-        """Return when every ticket was worked on."""
+        """Return when everything was worked on."""
         await asyncio.gather(*self._tasks)
 
     async def abandon(self) -> None:
@@ -94,5 +114,5 @@ class Lanes:
         lane = self._lanes[key]
         while lane:
             async with self._slots:
-                await self._work(lane.popleft())
+                await lane.popleft()()
         del self._lanes[key]

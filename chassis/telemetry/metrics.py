@@ -75,6 +75,11 @@ CONSUMER_REDELIVERIES = Counter(
 EVENTS_SKIPPED = Counter(
     "kith_events_skipped_total", "Events that nobody here handles, or that were handled before.", ("messaging_consumer_group_name", "cause")
 )
+DEAD_LETTERS = Gauge(
+    "kith_dead_letters",
+    "Events of the stream that the consumer could not handle and that wait for somebody.",
+    ("messaging_consumer_group_name", "stream"),
+)
 
 # Live changes.
 LIVE_STREAMS = Gauge("kith_live_streams", "Live streams that this edge holds open.")

@@ -146,7 +146,8 @@ ROLES: Final = [
         """SELECT table_name || ' ' || privilege_type FROM information_schema.table_privileges
            WHERE grantee = current_database() || '_runtime' AND (table_name, privilege_type) IN
            (('audit_log', 'UPDATE'), ('audit_log', 'DELETE'), ('outbox', 'SELECT'), ('outbox', 'UPDATE'), ('outbox', 'DELETE'),
-            ('idempotency', 'UPDATE'), ('idempotency', 'DELETE'), ('alembic_version', 'INSERT'), ('alembic_version', 'UPDATE'))""",
+            ('idempotency', 'UPDATE'), ('idempotency', 'DELETE'), ('dead_letters', 'SELECT'), ('dead_letters', 'UPDATE'),
+            ('dead_letters', 'DELETE'), ('alembic_version', 'INSERT'), ('alembic_version', 'UPDATE'))""",
         "GRANT UPDATE ON audit_log TO {runtime}",
     ),
     Gap(
@@ -178,7 +179,8 @@ ROLES: Final = [
     Gap(
         "the system role on a table of tenants' records",
         f"""SELECT c.relname FROM pg_class c, aclexplode(c.relacl) g WHERE {_TENANT}
-            AND pg_get_userbyid(g.grantee) = current_database() || '_system' AND c.relname NOT IN ('outbox', 'idempotency')""",
+            AND pg_get_userbyid(g.grantee) = current_database() || '_system'
+            AND c.relname NOT IN ('outbox', 'idempotency', 'dead_letters')""",
         "GRANT SELECT ON planted TO {system}",
     ),
 ]

@@ -17,8 +17,9 @@ from tests.conftest import AdminDsn
 TOOL = str(Path(sys.executable).with_name("pgrls"))
 MODES = ["anon", "cross-tenant", "write"]
 
-# The relay and the purge read these for all tenants, by a policy for the system role alone; the attacks try the runtime role on them.
-OF_THE_SYSTEM = {"public.idempotency", "public.outbox"}
+# The relay, the purge and operators read these for all tenants, by a policy for the system role alone; the attacks try the runtime
+# role on them.
+OF_THE_SYSTEM = {"public.dead_letters", "public.idempotency", "public.outbox"}
 
 
 async def verify(url: str, mode: str) -> list[dict[str, Any]]:

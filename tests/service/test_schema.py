@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, NullPool, create_engine
 
+from chassis.database.dead_letters import LETTERS
 from chassis.database.system_tables import SYSTEM
 from stack.topology import ROOT, SERVICES
 from tests.conftest import AdminDsn
@@ -33,4 +34,4 @@ def test_the_tables_are_those_that_the_stores_declare(admin_dsn: AdminDsn, servi
 
 
 def _of_the_service(_: object, name: str, kind: str, _reflected: bool, _other: object) -> bool:
-    return kind != "table" or not (name in {*SYSTEM.tables, "alembic_version"} or name.startswith("procrastinate_"))
+    return kind != "table" or not (name in {*SYSTEM.tables, *LETTERS.tables, "alembic_version"} or name.startswith("procrastinate_"))

@@ -1,0 +1,67 @@
+"""A stream, an outbox and whoever carries and consumes between them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from nats.errors import Error as NatsError
+
+from chassis import ids
+from chassis.context import Caller, CallerKind, Request, enter
+from chassis.database import Database, unit_of_work
+from chassis.events import Broker, Relay, consumers
+from chassis.events.streams import ensure_streams
+from tests.unit.chassis.events.happening import Consuming, Publish
+from tests.unit.chassis.servers import Nats, Served
+
+
+@pytest.fixture
+async def broker(nats_server: Nats) -> AsyncIterator[Broker]:
+    async with Broker(nats_server.url, name="crm") as connected:
+        for name in ("KITH_CRM", "KITH_IDENTITY"):
+            try:
+                await connected.jetstream.delete_stream(name)
+            except NatsError:
+                continue
+        await ensure_streams(connected.jetstream, ["crm", "identity"])
+        yield connected
+
+
+@pytest.fixture
+async def database(crm: Served) -> AsyncIterator[Database]:
+    async with await psycopg.AsyncConnection.connect(crm.admin, autocommit=True) as admin:
+        await admin.execute("TRUNCATE outbox, inbox, dead_letters")
+    async with Database(crm.runtime) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def publish(database: Database) -> Publish:
+    tenant = ids.new()
+
+    async def commit(*events: Any) -> None:
+        enter(Request(request_id=ids.new(), database=database, caller=Caller(kind=CallerKind.USER, tenant_id=tenant, user_id=ids.new())))
+        async with unit_of_work() as work:
+            for event in events:
+                work.publish(event)
+
+    return commit
+
+
+@pytest.fixture
+async def relay(broker: Broker, crm: Served) -> AsyncIterator[Relay]:
+    async with Relay(broker, service="crm", dsn=crm.system) as running:
+        yield running
+
+
+@pytest.fixture
+def consuming(broker: Broker, crm: Served, database: Database) -> Consuming:
+    @asynccontextmanager
+    async def run(handlers: dict[Any, Any], on: Broker = broker) -> AsyncIterator[None]:
+        (consumer,) = consumers(on, service="crm", handlers=[handlers], database=database, dsn=crm.system)
+        async with consumer:
+            yield
+
+    return run

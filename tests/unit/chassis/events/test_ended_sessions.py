@@ -1,0 +1,55 @@
+"""Every process hears of ended sessions, and notices when it may have missed one."""
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from chassis import ids
+from chassis.events import Broadcast, Broker
+from kith.identity.v1.events_pb2 import SessionEnded
+from tests.unit.chassis.moving import eventually
+from tests.unit.chassis.servers import Nats
+
+
+async def test_every_process_hears_of_ended_sessions(broker: Broker, nats_server: Nats) -> None:
+    heard: list[str] = []
+    also: list[str] = []
+    tenant = ids.new()
+
+    async def end(session: str) -> None:
+        event = SessionEnded(session_id=session).SerializeToString()
+        await broker.jetstream.publish(f"kith.identity.session.ended.v1.{tenant}", event)
+
+    await end("before")
+    async with (
+        Broadcast(broker, SessionEnded, lambda event: heard.append(event.session_id)),
+        Broadcast(broker, SessionEnded, lambda event: also.append(event.session_id)),
+    ):
+        await eventually(lambda: heard == also == ["before"])
+        await end("now")
+        await eventually(lambda: heard == also == ["before", "now"])
+        await nats_server.stop()
+        await nats_server.start()
+        await eventually(lambda: broker.client.is_connected, seconds=30)
+        await end("later")
+        await eventually(lambda: "later" in heard and "later" in also, seconds=30)
+
+
+def ended_session(place: int) -> Msg:
+    event = SessionEnded(session_id=str(place)).SerializeToString()
+    return Msg(Client(), subject="s", reply=f"$JS.ACK.KITH_IDENTITY.c.1.{place}.{place}.1795251665736017691.0", data=event)
+
+
+def heartbeat(last: int) -> Msg:
+    return Msg(Client(), subject="s", headers={"Status": "100", "Nats-Last-Consumer": str(last)})
+
+
+async def test_a_gap_among_ended_sessions_is_noticed(broker: Broker) -> None:
+    heard: list[str] = []
+    broadcast = Broadcast(broker, SessionEnded, lambda event: heard.append(event.session_id))
+    assert broadcast._ordered._take(ended_session(1), 0) == 1
+    assert broadcast._ordered._take(heartbeat(1), 1) == 1
+    for message in (ended_session(3), heartbeat(2)):
+        with pytest.raises(ConnectionError):
+            broadcast._ordered._take(message, 1)
+    assert heard == ["1"]
