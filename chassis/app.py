@@ -1,7 +1,6 @@
 """A service as a process: settings, checks, server, events and jobs come up in order, and go down in the reverse order."""
 
 import asyncio
-import signal
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -13,7 +12,7 @@ import uvloop
 from google.protobuf.message import Message
 from grpc import aio
 
-from chassis import contract, pages, server
+from chassis import contract, ending, pages, server
 from chassis.background import task
 from chassis.clients import Clients
 from chassis.contract import ContractError
@@ -101,7 +100,7 @@ class App(Generic[S]):
             for consumer in consumers(broker, service=self._name, handlers=rooms.handlers, database=database, dsn=system_dsn):
                 await enter(consumer)
             await enter(Jobs([*Purge(system_dsn).jobs(), *rooms.jobs], service=self._name, database=database, dsn=system_dsn))
-            ended = _ended()  # until here a signal kills: coming up may take as long as NATS does, and nothing is in flight
+            ended = ending.asked()  # until here a signal kills: coming up may take as long as NATS does, and nothing is in flight
             health.started = True
             log.info("started", address=f"{settings.host}:{settings.port}")
             await ended.wait()
@@ -140,11 +139,3 @@ class App(Generic[S]):
     def _stages(self, trust: Trust) -> list[Stage]:
         identity = Identity(trust.users, trust.services)
         return [Telemetry(), Errors(), Deadline(self._settings.default_deadline), identity, Policy(), Idempotency()]
-
-
-def _ended() -> asyncio.Event:
-    """Return an event that is set when the process is asked to end."""
-    event = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
-    return event

@@ -11,7 +11,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class ProcessSettings(BaseSettings):
-    """Settings of every process of the platform, services and edge alike."""
+    """Settings of every process of the platform."""
 
     model_config = SettingsConfigDict(env_prefix="KITH_", extra="ignore", frozen=True)
 
@@ -19,21 +19,26 @@ class ProcessSettings(BaseSettings):
     version: str = Field("0.1.0", description="Version that is run, for logs, traces and kith_build_info.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
     host: str = Field("127.0.0.1", description="Address that is listened on.")
-    port: int = Field(ge=1, le=65535, description="Port of the API.")
     admin_port: int = Field(ge=1, le=65535, description="Port of /metrics, /livez, /readyz and /healthz.")
-    public_url: str = Field("http://localhost:8080", description="Where people reach the edge; the issuer of access tokens.")
-    upstreams: dict[str, str] = Field(default_factory=dict, description='Addresses of services: {"identity": "127.0.0.1:7101", ...}.')
-    service_key_file: Path = Field(description="Private key (JWK) that this process signs its service tokens with.")
-    service_keys_file: Path = Field(description="Public keys (JWKS) that service tokens are checked against.")
     trace_ratio: float = Field(0.01, ge=0, le=1, description="Share of traces that begin here and are sampled.")
     otel_exporter_otlp_endpoint: str = Field(
         "", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Collector for traces over HTTP; none when empty."
     )
+
+
+class ServerSettings(ProcessSettings):
+    """Settings of every process that answers calls, services and edge alike."""
+
+    port: int = Field(ge=1, le=65535, description="Port of the API.")
+    public_url: str = Field("http://localhost:8080", description="Where people reach the edge; the issuer of access tokens.")
+    upstreams: dict[str, str] = Field(default_factory=dict, description='Addresses of services: {"identity": "127.0.0.1:7101", ...}.')
+    service_key_file: Path = Field(description="Private key (JWK) that this process signs its service tokens with.")
+    service_keys_file: Path = Field(description="Public keys (JWKS) that service tokens are checked against.")
     drain_seconds: float = Field(0, ge=0, description="Time between NOT_SERVING and the closed port, for load balancers to notice.")
     grace_seconds: float = Field(20, ge=0, description="Time that calls in flight have to end after the port closed.")
 
 
-class ServiceSettings(ProcessSettings):
+class ServiceSettings(ServerSettings):
     """Settings of every service."""
 
     database_dsn: SecretStr = Field(description="PostgreSQL, as the service's runtime role.")

@@ -1,7 +1,6 @@
 """The edge's process: `python -m gateway.main`."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -10,6 +9,7 @@ import structlog
 import uvloop
 
 from chassis import contract as contracts
+from chassis import ending
 from chassis.background import task
 from chassis.events import Broker
 from chassis.settings import load
@@ -72,15 +72,7 @@ async def run(settings: EdgeSettings) -> None:
         await stack.enter_async_context(task(trust.keys.keep_fresh(), name="keys"))
         await stack.enter_async_context(task(health.watch(), name="health"))
         await stack.enter_async_context(task(live.run(), name="live"))
-        await serve(server(edge, settings), health, _ended(), drain_seconds=settings.drain_seconds, leave=live.leave)
-
-
-def _ended() -> asyncio.Event:
-    """Return an event that is set when the process is asked to end."""
-    event = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
-    return event
+        await serve(server(edge, settings), health, ending.asked(), drain_seconds=settings.drain_seconds, leave=live.leave)
 
 
 async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain_seconds: float, leave: Callable[[], None]) -> None:

@@ -5,13 +5,13 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from chassis.settings import ProcessSettings
+from chassis.settings import ServerSettings
 from gateway.limits import STARTING, Rate, Tier
 
 _List = Annotated[tuple[str, ...], NoDecode]
 
 
-class EdgeSettings(ProcessSettings):
+class EdgeSettings(ServerSettings):
     """Settings of the edge."""
 
     cors_origins: _List = Field((), description="Origins of other sites whose scripts may call the API, with commas between them.")

@@ -3,16 +3,16 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from stack import leftovers, ports, prepared
 from stack.layout import Layout
 from stack.processes.probes import http_ready
-from stack.processes.supervisor import Child, Command
+from stack.processes.supervisor import Child, Command, StartError
 from stack.settings import Settings
 from stack.state import ProcessId, State
-from stack.topology import EDGE, NATS, POSTGRES, ROOT, SERVICES, Service, admin
+from stack.topology import CANARY, EDGE, NATS, POSTGRES, ROOT, SERVICES, Process, Service, admin
 from stack.wiring import Wiring, provide_secrets
 
 Tell = Callable[[str], None]
@@ -26,6 +26,7 @@ class Platform:
         self._settings = settings
         self._tell = tell
         self._children: dict[str, Child] = {}
+        self._watching: asyncio.Task[None] | None = None
         self.layout = Layout(settings.data)
         self._end_leftovers()
         settled, moved = ports.settle(settings.host, settings.wanted_ports())
@@ -47,7 +48,20 @@ class Platform:
             await self.start_backing()
             await _together(self._services())
         self.state.complete = True
+        self._watch()
         self.state.save(self.layout.state)
+
+    def _watch(self) -> None:
+        """Let the canary start, if there shall be one; nobody waits for it, and nothing fails with it."""
+        if self._settings.canary:
+            child = self._child(self._canary())
+            self._watching = asyncio.create_task(self._start_watcher(child), name="start the canary")
+
+    async def _start_watcher(self, child: Child) -> None:
+        try:
+            await child.start()
+        except StartError as error:
+            self._tell(str(error))
 
     async def start_backing(self) -> None:
         """Start PostgreSQL and NATS, unless the operator brings them, and prepare both. Raises StartError."""
@@ -70,10 +84,14 @@ class Platform:
             yield self._start_nats()
 
     def _services(self) -> Iterator[Start]:
-        return (self._start(self._command(service)) for service in (*SERVICES, EDGE))
+        return (self._start(self._service(service)) for service in (*SERVICES, EDGE))
 
     async def stop(self) -> None:
-        """Stop the edge, then the services, then what they stand on; each finishes its work."""
+        """Stop the canary, the edge, then the services, then what they stand on; each finishes its work."""
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self._stop([CANARY.name])
         await self._stop([EDGE.name])
         await self._stop(service.name for service in SERVICES)
         await self._stop([NATS])
@@ -87,26 +105,36 @@ class Platform:
     async def _start_nats(self) -> None:
         await self._start(self.wiring.broker.command())
 
-    def _command(self, service: Service) -> Command:
-        admin_address = self.wiring.address(admin(service.name))
+    def _service(self, service: Service) -> Command:
+        return self._command(service, self.wiring.environment(service), address=self.wiring.address(service.name))
+
+    def _canary(self) -> Command:
+        return self._command(CANARY, self.wiring.canary_environment(), address="", needed=False)
+
+    def _command(self, process: Process, env: Mapping[str, str], *, address: str, needed: bool = True) -> Command:
+        admin_address = self.wiring.address(admin(process.name))
         return Command(
-            name=service.name,
-            argv=[sys.executable, "-m", service.module],
-            env=self.wiring.environment(service),
+            name=process.name,
+            argv=[sys.executable, "-m", process.module],
+            env=env,
             cwd=ROOT,
-            log=self.layout.log(service.name),
-            address=self.wiring.address(service.name),
+            log=self.layout.log(process.name),
+            address=address,
             admin=admin_address,
+            needed=needed,
             probe=http_ready(admin_address, "/readyz"),
             ready_timeout=self._settings.ready_timeout,
             stop_timeout=self._settings.stop_timeout,
         )
 
     async def _start(self, command: Command) -> None:
+        await self._child(command).start()
+
+    def _child(self, command: Command) -> Child:
         self.layout.rotate_log(command.name)
         child = self._children[command.name] = Child(command, self._changed)
         self.state.processes[command.name] = child.running
-        await child.start()
+        return child
 
     async def _stop(self, names: Iterable[str]) -> None:
         await asyncio.gather(*(self._children[name].stop() for name in names if name in self._children))

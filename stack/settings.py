@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stack.topology import NATS, POSTGRES, default_ports
+from stack.topology import CANARY, NATS, POSTGRES, admin, default_ports
 
 
 class SettingsError(Exception):
@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """Server settings of the embedded PostgreSQL that differ from ours."""
     nats_sync_interval: str = "10s"
     """How often JetStream forces its files to disk: a duration, or `always`."""
+    canary: bool = True
+    """Whether the isolation canary runs beside."""
     ready_timeout: float = Field(default=60.0, gt=0)
     """Seconds that a process has to become ready."""
     stop_timeout: float = Field(default=30.0, gt=0)
@@ -65,8 +67,8 @@ class Settings(BaseSettings):
 
     def wanted_ports(self) -> dict[str, int]:
         """Return every port that is listened on, by name: the default, or what the environment says."""
-        brought = {POSTGRES: self.database_url, NATS: self.nats_url}
-        return {name: port for name, port in {**default_ports(), **self.ports}.items() if not brought.get(name)}
+        absent = {POSTGRES: self.database_url, NATS: self.nats_url, admin(CANARY.name): not self.canary}
+        return {name: port for name, port in {**default_ports(), **self.ports}.items() if not absent.get(name)}
 
 
 def _explain(detail: dict[str, object]) -> str:

@@ -36,6 +36,7 @@ class Running(BaseModel):
     id: ProcessId | None = None
     address: str
     admin: str = ""
+    needed: bool = True
     phase: str = "starting"
     ready_seconds: float | None = None
     restarts: int = 0
@@ -64,8 +65,8 @@ class State(BaseModel):
 
     @property
     def is_ready(self) -> bool:
-        """Say whether everything was started and every process answers."""
-        return self.complete and all(process.phase == "ready" for process in self.processes.values())
+        """Say whether everything was started and every process that calls need answers."""
+        return self.complete and all(process.phase == "ready" for process in self.processes.values() if process.needed)
 
     def alive(self) -> list[psutil.Process]:
         """Return the processes that still run, the last started first."""

@@ -48,5 +48,5 @@ def _ready_in(running: Running) -> str:
 
 
 def _phase(running: Running) -> str:
-    phase = running.phase if running.id and running.id.process() else "gone"
+    phase = "gone" if running.id and not running.id.process() else running.phase
     return f"[{COLOURS.get(phase, 'red')}]{escape(phase)}[/]"

@@ -9,13 +9,19 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
-    """One process that answers calls: its module is run with `python -m`."""
+class Process:
+    """One process of ours: its module is run with `python -m`."""
 
     name: str
     module: str
-    port: int
     admin_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(Process):
+    """One that answers calls."""
+
+    port: int
     consumes: tuple[str, ...] = ()
 
 
@@ -27,6 +33,7 @@ SERVICES: Final = (
     Service(name="ai", module="services.ai.main", port=7105, admin_port=7205),
 )
 EDGE: Final = Service(name="edge", module="gateway.main", port=8080, admin_port=7200)
+CANARY: Final = Process(name="canary", module="stack.canary", admin_port=7206)
 
 POSTGRES: Final = "postgres"
 NATS: Final = "nats"
@@ -36,7 +43,7 @@ OPERATOR: Final = "stack"
 
 def default_ports() -> Mapping[str, int]:
     """Return every port by its name; the admin port of a process is called `<process>_admin`."""
-    ports = {POSTGRES: 7432, NATS: 7422}
+    ports = {POSTGRES: 7432, NATS: 7422, admin(CANARY.name): CANARY.admin_port}
     for service in (EDGE, *SERVICES):
         ports[service.name] = service.port
         ports[admin(service.name)] = service.admin_port

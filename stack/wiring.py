@@ -17,17 +17,18 @@ from stack.postgres import SUPERUSER, Cluster
 from stack.secrets import Secrets
 from stack.settings import Settings
 from stack.state import State
-from stack.topology import EDGE, NATS, OPERATOR, POSTGRES, SERVICES, Service, admin
+from stack.topology import CANARY, EDGE, NATS, OPERATOR, POSTGRES, SERVICES, Service, admin
 
 LOOPBACK: Final = "127.0.0.1"
 DEMO: Final = "demo"
+CANARIES: Final = ("canary_keeper", "canary_prober")
 
 
 def provide_secrets(folder: Path) -> Secrets:
     """Return the secrets of an installation; what is missing is made."""
     callers = [service.name for service in (EDGE, *SERVICES)] + [OPERATOR]
     roles = [names.role(service.name, role) for service in SERVICES for role in names.SIGNING_IN]
-    return secrets.provide(folder, services=callers, passwords=[SUPERUSER, DEMO, *callers, *roles])
+    return secrets.provide(folder, services=callers, passwords=[SUPERUSER, DEMO, *CANARIES, *callers, *roles])
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,16 @@ class Wiring:
             "KITH_SERVICE_KEYS_FILE": str(self.secrets.service_keys),
         }
         return {**_inherited(), **said, **({} if service is EDGE else self._of_database(service.name))}
+
+    def canary_environment(self) -> dict[str, str]:
+        """Return the environment of the canary, which has what a client has and no key."""
+        said = {
+            "KITH_HOST": self.settings.host,
+            "KITH_ADMIN_PORT": str(self.ports[admin(CANARY.name)]),
+            "KITH_CANARY_EDGE": f"http://{self.address(EDGE.name)}",
+        }
+        passwords = {f"KITH_{name.upper()}_PASSWORD": self.secrets.passwords[name] for name in CANARIES}
+        return {**_inherited(), **said, **passwords}
 
     def _of_database(self, service: str) -> dict[str, str]:
         return {

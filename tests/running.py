@@ -31,6 +31,8 @@ POLL_SECONDS: Final = 0.05
 MOST_ERRORS: Final = 10
 
 ENVIRONMENT: Final = {
+    # Nobody asks but tests; those of the canary start one.
+    "KITH_CANARY": "false",
     # Any free port, so that a platform of one's own may run beside.
     "KITH_PORTS": json.dumps(dict.fromkeys(default_ports(), 0)),
     # Limits are counted and never met; tests of limits start an edge of their own.

@@ -86,6 +86,18 @@ LIVE_STREAMS = Gauge("kith_live_streams", "Live streams that this edge holds ope
 LIVE_EVENTS = Counter("kith_live_events_total", "Events that were put into a live stream.")
 LIVE_RESYNCS = Counter("kith_live_resyncs_total", "Readers of live streams that were told to read again.", ("cause",))
 
+# The isolation canary.
+ISOLATION_PROBES = Counter("kith_isolation_probes_total", "Calls with another organisation's ids that were answered.", ("rpc_method",))
+ISOLATION_BREACHES = Counter(
+    "kith_isolation_breaches_total", "Probes that were shown something of another organisation; must stay 0.", ("rpc_method",)
+)
+ISOLATION_PROBE_FAILURES = Counter(
+    "kith_isolation_probe_failures_total", "Probes that could not be made, so that they say nothing.", ("rpc_method",)
+)
+ISOLATION_LAST_ROUND = Gauge(
+    "kith_isolation_last_round_timestamp_seconds", "When a round in which every probe was answered last ended, in seconds since 1970."
+)
+
 # Jobs.
 JOB_LAST_SUCCESS = Gauge("kith_job_last_success_timestamp_seconds", "When the job last ended well, in seconds since 1970.", ("job",))
 JOB_DURATION = Histogram("kith_job_duration_seconds", "Duration of a job's run.", ("job", "error_type"), buckets=CALL_BUCKETS)

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 
 from chassis import contract
 from chassis.errors import Reason, Unavailable
-from chassis.settings import ProcessSettings
+from chassis.settings import ServerSettings
 from chassis.tokens.keyset import Fetch, KeySet
 from chassis.tokens.revoked import Revoked
 from chassis.tokens.service import ServiceSigner, ServiceVerifier
@@ -33,7 +33,7 @@ class Trust:
     signer: ServiceSigner
 
     @classmethod
-    def of(cls, name: str, settings: ProcessSettings, channel: aio.Channel) -> Self:
+    def of(cls, name: str, settings: ServerSettings, channel: aio.Channel) -> Self:
         """Return what the process of that name trusts; the key set is fetched over the channel."""
         keys = KeySet(key_set_over(channel))
         revoked = Revoked()

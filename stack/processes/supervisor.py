@@ -43,6 +43,8 @@ class Command:
     log: Path
     address: str
     admin: str = ""
+    needed: bool = True
+    """Whether calls need it, so that the platform is ready only with it."""
     probe: Probe
     before: Callable[[], Awaitable[None]] = nothing
     account: Account | None = None
@@ -64,7 +66,7 @@ class Child:
     _life: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.running = Running(address=self.command.address, admin=self.command.admin)
+        self.running = Running(address=self.command.address, admin=self.command.admin, needed=self.command.needed)
 
     async def start(self) -> None:
         """Start the child and return when it is ready. Raises StartError when it ends, or is silent for too long."""

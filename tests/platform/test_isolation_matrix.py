@@ -5,22 +5,17 @@ from typing import Any
 
 import pytest
 
+from stack.canary.requests import Probe, creates, names_ids, probe, reachable, rpc
+from stack.canary.samples import COMPANY, CONTACT, SAMPLES
 from stack.contract_check.image import Image, Method
 from stack.generate import CONTRACT, ROOT
 from tests.platform.conftest import SignUp
-from tests.platform.matrix import Json, Probe, names_ids, probe, reachable
 from tests.platform.signed_in import SignedIn
 
 IMAGE = Image.read(ROOT / "gen" / CONTRACT)
 METHODS = reachable(IMAGE)
-COMPANY, CONTACT = "kith.crm.v1.Company", "kith.crm.v1.Contact"
-SAMPLES: dict[str, Json] = {
-    COMPANY: {"name": "Changed"},
-    CONTACT: {"givenName": "Changed"},
-}
-"""What a caller may create, by its message; a new noun adds one line."""
 KINDS = [*SAMPLES, "user", "tenant"]
-COLLECTIONS = {method.output: method.bindings[0].path for method in METHODS if method.name.startswith("Create")}
+COLLECTIONS = {kind: creates(IMAGE, kind).bindings[0].path for kind in SAMPLES}
 LISTS = [method for method in METHODS if method.name.startswith("List")]
 NOT_FOUND = 5
 
@@ -102,5 +97,5 @@ async def test_what_the_matrix_leaves_out_acts_on_no_tenants_record(two: Two) ->
     assert {method.access for method in left} == {"public", "internal"}
     for method in left:
         if method.access == "internal":
-            path = "/".join(method.full_name.rsplit(".", 1))
+            path = rpc(method)
             assert (await two.caller.call("POST", f"/{path}", json={})).status_code == 404

@@ -67,14 +67,14 @@ def test_one_terminal_starts_what_another_looks_at_and_stops(terminal: Terminal)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         wanted = taken.getsockname()[1]
         ports = json.dumps({**json.loads(running.ENVIRONMENT["KITH_PORTS"]), EDGE.name: wanted})
-        state = terminal.up(KITH_PORTS=ports)
+        state = terminal.up(KITH_PORTS=ports, KITH_CANARY="true")
     assert state.ports[EDGE.name] != wanted
     assert f"port {wanted} of edge is busy, it takes {state.ports[EDGE.name]}" in terminal.log.read_text()
     assert httpx.get(f"{state.url}/readyz").status_code == httpx.codes.OK
 
     seen = json.loads(terminal.run("status", "--json").stdout)
     assert seen["running"]
-    assert set(seen["processes"]) == {"postgres", "nats", "edge", *(service.name for service in SERVICES)}
+    assert set(seen["processes"]) == {"postgres", "nats", "edge", "canary", *(service.name for service in SERVICES)}
 
     second = terminal.run("up", "--no-seed")
     assert second.returncode == 1

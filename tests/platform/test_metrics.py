@@ -7,6 +7,7 @@ import pytest
 
 from stack.topology import EDGE, SERVICES, admin
 from stack.wiring import Wiring
+from tests.platform.conftest import Metrics
 
 PROCESSES = [service.name for service in (EDGE, *SERVICES)]
 
@@ -17,6 +18,16 @@ async def test_the_metrics_of_a_process_pass_promtool(platform: Wiring, process:
     async with httpx.AsyncClient() as client:
         metrics = await client.get(f"http://{platform.address(admin(process))}/metrics")
     assert metrics.status_code == 200
+    assert await complaints(metrics.text) == (0, "")
+
+
+@pytest.mark.system  # promtool
+async def test_the_metrics_of_the_canary_pass_promtool(canary: Metrics) -> None:
+    assert await complaints(await canary()) == (0, "")
+
+
+async def complaints(metrics: str) -> tuple[int | None, str]:
+    """Return what promtool says, and its exit code."""
     check = await asyncio.create_subprocess_exec(
         "promtool",
         "check",
@@ -25,5 +36,5 @@ async def test_the_metrics_of_a_process_pass_promtool(platform: Wiring, process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await check.communicate(metrics.content)
-    assert (check.returncode, said.decode()) == (0, "")
+    said, _ = await check.communicate(metrics.encode())
+    return check.returncode, said.decode()
