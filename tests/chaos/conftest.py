@@ -10,9 +10,9 @@ from stack.topology import EDGE
 from tests.chaos.shaken import Shaken
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaken]:
-    """A platform that nobody else uses."""
+    """A platform that these tests alone use."""
     platform = Shaken(Path(tmp_path_factory.mktemp("shaken")))
     platform.up()
     yield platform

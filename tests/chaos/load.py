@@ -3,6 +3,7 @@
 import asyncio
 import random
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -12,8 +13,8 @@ import httpx
 PAUSE: Final = 0.1
 ANSWER_SECONDS: Final = 10.0
 TOKEN_SECONDS: Final = 600.0  # less than the life of an access token
-COME_AGAIN: Final = frozenset({"IDEMPOTENCY_IN_PROGRESS"})
-RETRYABLE: Final = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
+COME_AGAIN: Final = frozenset({"UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS", "HASHING_BUSY"})
+"""Reasons with which a request may be refused for now; any other answer is one for good."""
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Writer:
     tenant_id: str = ""
     contacts: list[Kept] = field(default_factory=list)
     answered: int = 0
-    repeated: int = 0
+    put_off: Counter[str] = field(default_factory=Counter)
     _token: str = ""
     _since: float = 0
 
@@ -111,17 +112,20 @@ class Writer:
             if answer is not None:
                 self.answered += 1
                 return answer
-            self.repeated += 1
             await asyncio.sleep(PAUSE)
 
     async def _try(self, verb: str, path: str, **options: Any) -> httpx.Response | None:
         try:
             answer = await self.edge.request(verb, path, timeout=ANSWER_SECONDS, **options)
-        except httpx.TransportError:
+        except httpx.TransportError as error:
+            self.put_off[type(error).__name__] += 1
             return None
-        if answer.status_code in RETRYABLE or any(reason in answer.text for reason in COME_AGAIN):
-            return None
-        return answer
+        reason = "" if answer.is_success else answer.json()["code"]
+        if reason not in COME_AGAIN:
+            return answer
+        assert "retry-after" in answer.headers or answer.status_code == httpx.codes.GATEWAY_TIMEOUT, answer.text
+        self.put_off[reason] += 1
+        return None
 
 
 def _good(answer: httpx.Response) -> Any:

@@ -4,6 +4,9 @@ import asyncio
 import random
 import signal
 import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +24,7 @@ from tests.unit.chassis.moving import eventually
 
 VICTIMS: Final = (*(service.name for service in SERVICES), EDGE.name, NATS, POSTGRES)
 POLL: Final = 0.05
+PAUSE: Final = 1.0  # seconds between two kills, on average
 SETTLE_SECONDS: Final = 120.0
 
 
@@ -77,9 +81,16 @@ class Shaken:
         await eventually(lambda: self.state.processes[name].restarts > before and self.state.is_ready, seconds=SETTLE_SECONDS, pause=POLL)
 
 
-async def kill_at_random(platform: Shaken, dice: random.Random, *, kills: int, pause: float) -> None:
-    """Kill that many processes, one after the other, each while the others may still be coming back."""
-    done = 0
-    while done < kills:
-        await asyncio.sleep(dice.uniform(0, 2 * pause))
-        done += platform.signal(dice.choice(VICTIMS), signal.SIGKILL)
+async def kill_at_random(platform: Shaken, dice: random.Random, *, kills: int) -> Counter[str]:
+    """Kill that many processes in rounds of all of them, each while others may still be coming back; return how often each was killed."""
+    killed: Counter[str] = Counter()
+    for name in islice(_rounds(dice), kills):
+        await asyncio.sleep(dice.uniform(0, 2 * PAUSE))
+        await eventually(lambda name=name: platform.signal(name, signal.SIGKILL), seconds=SETTLE_SECONDS, pause=POLL)  # type: ignore[misc]
+        killed[name] += 1
+    return killed
+
+
+def _rounds(dice: random.Random) -> Iterator[str]:
+    while True:
+        yield from dice.sample(VICTIMS, len(VICTIMS))

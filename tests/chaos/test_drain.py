@@ -15,7 +15,7 @@ from stack.topology import EDGE, SERVICES
 from tests.chaos.load import Writer
 from tests.chaos.shaken import Shaken
 
-pytestmark = pytest.mark.full  # kills want a machine that does nothing else; `make chaos` runs them
+pytestmark = pytest.mark.chaos
 
 CALLERS: Final = 6
 ANSWER_SECONDS: Final = 20
