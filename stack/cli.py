@@ -3,34 +3,31 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from stack import doctor as doctors
 from stack import leftovers, table
 from stack.demo.account import Demo
+from stack.events import letters, replay
 from stack.launch import Platform, backing, running
-from stack.layout import InUseError, Layout
+from stack.layout import Layout
 from stack.lifetime import until_asked
-from stack.processes.supervisor import StartError
-from stack.settings import Settings, SettingsError
+from stack.settings import Settings
 from stack.state import State
+from stack.terminal import Data, Json, console, run, settings_of, stop_with, tell
 from stack.waiting import survivors
 from stack.wiring import Wiring
 
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run and look after Kith.")
-console: Final = Console(highlight=False, soft_wrap=True)
-errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+app.add_typer(letters.app, name="dead-letters")
+app.add_typer(replay.app, name="replay")
 
 DOWN_SECONDS: Final = 300.0
 
-Data = Annotated[Path | None, typer.Option("--data", help="Folder of keys, databases and logs; KITH_DATA, else ~/.local/state/kith.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Seed = Annotated[bool, typer.Option("--seed/--no-seed", help="Make the demo organisation at the first start.")]
 Announce = Callable[[Platform, Demo | None, float], None]
 EndsWith = Annotated[int | None, typer.Option("--ends-with", metavar="PID", help="Stop when that process ends.", hidden=True)]
@@ -39,14 +36,14 @@ EndsWith = Annotated[int | None, typer.Option("--ends-with", metavar="PID", help
 @app.command()
 def up(*, data: Data = None, seed: Seed = True, ends_with: EndsWith = None, as_json: Json = False) -> None:
     """Start the platform and keep it running until Ctrl-C."""
-    settings = _settings(data)
-    _run(_up(settings, ends_with, _announce_json if as_json else _announce, with_demo=seed))
+    settings = settings_of(data)
+    run(_up(settings, ends_with, _announce_json if as_json else _announce, with_demo=seed))
 
 
 async def _up(settings: Settings, ends_with: int | None, announce: Announce, *, with_demo: bool) -> None:
     began = time.monotonic()
     with until_asked(ends_with):
-        async with running(settings, _tell) as platform:
+        async with running(settings, tell) as platform:
             demo = await _demo(platform.wiring) if with_demo else None
             announce(platform, demo, time.monotonic() - began)
             await asyncio.Event().wait()
@@ -58,7 +55,7 @@ async def _demo(wiring: Wiring) -> Demo:
         return kept
     from stack.demo.seed import seed as fill  # noqa: PLC0415 - gRPC's imports are paid when there is something to seed
 
-    _tell("filling the demo organisation")
+    tell("filling the demo organisation")
     return await fill(wiring)
 
 
@@ -77,7 +74,7 @@ def _announce_json(platform: Platform, demo: Demo | None, seconds: float) -> Non
 @app.command()
 def down(*, data: Data = None) -> None:
     """Stop the platform that runs in another terminal, or what is left of a killed one."""
-    settings = _settings(data)
+    settings = settings_of(data)
     layout = Layout(settings.data)
     state = State.load(layout.state)
     if state is None:
@@ -86,7 +83,7 @@ def down(*, data: Data = None) -> None:
     if supervisor := state.supervisor.process():
         supervisor.terminate()
         if survivors([supervisor], DOWN_SECONDS):
-            _stop_with(f"it did not stop within {DOWN_SECONDS:g} s; see the logs in {layout.logs}")
+            stop_with(f"it did not stop within {DOWN_SECONDS:g} s; see the logs in {layout.logs}")
     else:
         leftovers.end(state)
         layout.state.unlink(missing_ok=True)
@@ -96,7 +93,7 @@ def down(*, data: Data = None) -> None:
 @app.command()
 def status(*, data: Data = None, as_json: Json = False) -> None:
     """Show what runs; exit 1 unless everything is ready."""
-    state = State.load(Layout(_settings(data).data).state)
+    state = State.load(Layout(settings_of(data).data).state)
     alive = bool(state and state.supervisor.process())
     if as_json:
         print(json.dumps({"running": alive, **(state.model_dump() if state else {})}))
@@ -111,9 +108,9 @@ def status(*, data: Data = None, as_json: Json = False) -> None:
 @app.command()
 def migrate(*, data: Data = None) -> None:
     """Bring databases, roles and streams to what this release says; `kith up` does so too."""
-    settings = _settings(data)
+    settings = settings_of(data)
     state = State.load(Layout(settings.data).state)
-    _run(_migrate_running(Wiring.of(settings, state)) if state and state.is_ready else _migrate_stopped(settings))
+    run(_migrate_running(Wiring.of(settings, state)) if state and state.is_ready else _migrate_stopped(settings))
     console.print("Databases and streams are up to date.")
 
 
@@ -125,18 +122,18 @@ async def _migrate_running(wiring: Wiring) -> None:
 
 async def _migrate_stopped(settings: Settings) -> None:
     with until_asked():
-        async with backing(settings, _tell):
+        async with backing(settings, tell):
             pass
 
 
 @app.command()
 def seed(*, data: Data = None) -> None:
     """Make the demo organisation in the platform that runs, if it is not there yet."""
-    settings = _settings(data)
+    settings = settings_of(data)
     state = State.load(Layout(settings.data).state)
     if not (state and state.is_ready):
-        _stop_with("the platform does not run; start it with `kith up`")
-    _run(_seed_running(Wiring.of(settings, state)))
+        stop_with("the platform does not run; start it with `kith up`")
+    run(_seed_running(Wiring.of(settings, state)))
 
 
 async def _seed_running(wiring: Wiring) -> None:
@@ -146,11 +143,11 @@ async def _seed_running(wiring: Wiring) -> None:
 @app.command()
 def reindex(*, data: Data = None) -> None:
     """Let the search of the platform that runs find what it does not find yet, after a release that says so; it may be repeated."""
-    settings = _settings(data)
+    settings = settings_of(data)
     state = State.load(Layout(settings.data).state)
     if not (state and state.is_ready):
-        _stop_with("the platform does not run; start it with `kith up`")
-    _run(_reindex_running(Wiring.of(settings, state)))
+        stop_with("the platform does not run; start it with `kith up`")
+    run(_reindex_running(Wiring.of(settings, state)))
 
 
 async def _reindex_running(wiring: Wiring) -> None:
@@ -162,33 +159,10 @@ async def _reindex_running(wiring: Wiring) -> None:
 @app.command()
 def doctor(*, data: Data = None, as_json: Json = False) -> None:
     """Look at the machine and say what stands in the way, with the fix; exit 1 if something does."""
-    findings = doctors.examine(_settings(data))
+    findings = doctors.examine(settings_of(data))
     if as_json:
         print(json.dumps([vars(finding) for finding in findings]))
     else:
         table.show_findings(console, findings)
     if any(finding.fix for finding in findings):
         raise typer.Exit(1)
-
-
-def _settings(data: Path | None) -> Settings:
-    try:
-        return Settings.load(data)
-    except SettingsError as error:
-        _stop_with(str(error))
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        asyncio.run(work)
-    except (StartError, InUseError, OSError) as error:
-        _stop_with(str(error))
-
-
-def _tell(text: str) -> None:
-    errors.print(escape(text))
-
-
-def _stop_with(text: str) -> NoReturn:
-    errors.print(f"[red]{escape(text)}[/red]")
-    raise typer.Exit(1)
