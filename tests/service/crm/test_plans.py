@@ -1,4 +1,4 @@
-"""The EXPLAIN gate: as the runtime role, no statement of crm reads a tenant's table from end to end, in a tenant of 100,000."""
+"""The EXPLAIN gate: as the runtime role, no statement of crm reads a tenant's table from end to end, in a tenant of 20,000."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,11 +14,9 @@ from services.crm.contacts import store as contacts
 from services.crm.search import store as search
 from tests.conftest import AdminDsn, Dsn
 
-pytestmark = pytest.mark.full
-
 TENANT = "00000000-0000-7000-8000-00000000a110"
 OWNER = "cfcd2084-95d5-45ef-a6e7-dff9f98764da"
-ROWS = 100_000
+ROWS = 20_000  # tried: whichever index is gone, the same tests notice as with 100,000, and those take five times as long
 
 FILL = f"""
 INSERT INTO companies (id, version, create_time, update_time, delete_time, name, sort_name, domain, industry, employee_count, phones,
