@@ -16,8 +16,9 @@ from chassis import contract, ending, pages, server
 from chassis.background import task
 from chassis.clients import Clients
 from chassis.contract import ContractError
-from chassis.database import Database
-from chassis.events import Broadcast, Broker, Handler, Relay, consumers
+from chassis.database import Database, root_key
+from chassis.events import Broadcast, Broker, Consumer, Handler, Relay, consumers, subject_keys
+from chassis.events.subject_keys import SubjectKeyService
 from chassis.interceptors.chain import Chain, Stage
 from chassis.interceptors.deadline import Deadline
 from chassis.interceptors.errors import Errors
@@ -27,11 +28,13 @@ from chassis.interceptors.policy import Policy
 from chassis.interceptors.telemetry import Telemetry
 from chassis.jobs import Job, Jobs
 from chassis.jobs.purge import Purge
+from chassis.sealing.keys import Memory
 from chassis.settings import ServiceSettings, load
 from chassis.telemetry.health import Check, Health
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started
 from chassis.tokens.trust import Trust, key_set_service
+from chassis.vault import LocalMasterKey, Vault
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
@@ -44,6 +47,7 @@ class Platform(Generic[S]):
     settings: S
     database: Database
     clients: Clients
+    vault: Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +92,18 @@ class App(Generic[S]):
         system_dsn = settings.system_dsn.get_secret_value()
         async with AsyncExitStack() as stack:
             enter = stack.enter_async_context
-            database = await enter(Database(settings.database_dsn.get_secret_value(), size=settings.database_pool))
+            vault = Vault(LocalMasterKey.read(settings.master_key_file))
+            keys = Memory(await root_key.load(system_dsn, vault, self._name))
+            database = await enter(Database(settings.database_dsn.get_secret_value(), size=settings.database_pool, keys=keys))
             trust = await self._trust(stack)
             broker = await enter(Broker(settings.nats_url.get_secret_value(), name=self._name))
             await enter(Broadcast(broker, contract.session_ended(), trust.end_session))
             clients = await enter(Clients(settings.upstreams, trust.signer))
-            rooms = await enter(self._build(Platform(settings=settings, database=database, clients=clients)))
+            rooms = await enter(self._build(Platform(settings=settings, database=database, clients=clients, vault=vault)))
             health = await self._health(stack, {"database": database.ping, "nats": broker.ping})
             await enter(Relay(broker, service=self._name, dsn=system_dsn))
             serving = await enter(self._server(rooms, trust, database))
-            for consumer in consumers(broker, service=self._name, handlers=rooms.handlers, database=database, dsn=system_dsn):
+            for consumer in self._consumers(broker, rooms, database, clients):
                 await enter(consumer)
             await enter(Jobs([*Purge(system_dsn).jobs(), *rooms.jobs], service=self._name, database=database, dsn=system_dsn))
             ended = ending.asked()  # until here a signal kills: coming up may take as long as NATS does, and nothing is in flight
@@ -110,11 +116,22 @@ class App(Generic[S]):
             await asyncio.sleep(settings.drain_seconds)
         log.info("stopped")
 
+    def _consumers(self, broker: Broker, rooms: Rooms, database: Database, clients: Clients) -> list[Consumer]:
+        return consumers(
+            broker,
+            service=self._name,
+            handlers=rooms.handlers,
+            database=database,
+            opener=lambda source: subject_keys.local() if source == self._name else subject_keys.remote(source, clients),
+            dsn=self._settings.system_dsn.get_secret_value(),
+        )
+
     def _server(self, rooms: Rooms, trust: Trust, database: Database) -> server.Server:
         settings = self._settings
+        servicers = [*rooms.servicers, SubjectKeyService()]
         return server.Server(
-            rooms.servicers,
-            Chain(self._stages(trust), server.methods(rooms.servicers), database),
+            servicers,
+            Chain(self._stages(trust), server.methods(servicers), database),
             address=f"{settings.host}:{settings.port}",
             concurrent_calls=settings.concurrent_calls,
             grace=settings.grace_seconds,

@@ -16,6 +16,8 @@ from google.protobuf.message import Message
 from kith.options.v1 import options_pb2, permissions_pb2
 
 PREFIX: Final = "kith."
+SEALED: Final = "sealed"
+"""The field in which an event carries its personal fields encrypted."""
 
 
 T = TypeVar("T")
@@ -158,6 +160,8 @@ def event(kind: type[Message]) -> Event:
     option = kind.DESCRIPTOR.GetOptions().Extensions[options_pb2.event]
     if not option.subject or not option.key:
         raise ContractError(f"{kind.DESCRIPTOR.full_name} is no event: it has no subject or no key")
+    if holds_sensitive(kind.DESCRIPTOR) and SEALED not in kind.DESCRIPTOR.fields_by_name:
+        raise ContractError(f"{kind.DESCRIPTOR.full_name} holds personal data and has no field {SEALED!r} to carry it in")
     return Event(option.subject, tuple(option.key.split(".")), kind)
 
 
@@ -179,8 +183,31 @@ def aggregate(kind: type[Message]) -> Any:
 @per_kind
 def sensitive(kind: type[Message]) -> dict[str, int]:
     """Return the fields of a message that are PERSONAL or SECRET, with their sensitivity."""
-    marked = {field.name: field.GetOptions().Extensions[options_pb2.sensitivity] for field in kind.DESCRIPTOR.fields}
+    marked = {field.name: _sensitivity(field) for field in kind.DESCRIPTOR.fields}
     return {name: level for name, level in marked.items() if level}
+
+
+def is_sensitive(field: Any) -> bool:
+    """Say whether the field of this descriptor is PERSONAL or SECRET."""
+    return bool(_sensitivity(field))
+
+
+def holds_sensitive(kind: Any) -> bool:
+    """Say whether the message type of this descriptor has a PERSONAL or SECRET field at any depth."""
+    seen: set[str] = set()
+    waiting = [kind]
+    while waiting:
+        each = waiting.pop()
+        if any(is_sensitive(field) for field in each.fields):
+            return True
+        seen.add(each.full_name)
+        waiting += [field.message_type for field in each.fields if field.message_type and field.message_type.full_name not in seen]
+    return False
+
+
+def _sensitivity(field: Any) -> int:
+    level: int = field.GetOptions().Extensions[options_pb2.sensitivity]
+    return level
 
 
 def image() -> FileDescriptorSet:

@@ -65,14 +65,14 @@ class LocalMasterKey:
 
     async def wrap(self, key: bytes) -> bytes:
         """Return the key encrypted under the current master key."""
-        return _encrypt(self._ciphers[self._kid], key, self._kid)
+        return encrypt(self._ciphers[self._kid], key, self._kid)
 
     async def unwrap(self, kid: bytes, wrapped: bytes) -> bytes:
         """Return the key that was wrapped under the master key named; raise VaultError if that key is not here."""
         cipher = self._ciphers.get(kid)
         if cipher is None:
             raise VaultError(f"sealed under master key {kid.hex()}, which is not here")
-        return _decrypt(cipher, wrapped, kid)
+        return decrypt(cipher, wrapped, kid)
 
 
 class Vault:
@@ -85,13 +85,13 @@ class Vault:
         """Return the secret encrypted under a fresh key, with that key wrapped beside it."""
         key = secrets.token_bytes(KEY_BYTES)
         head = FORMAT + self._master.kid + await self._master.wrap(key)
-        return head + _encrypt(AESGCM(key), secret, purpose.encode())
+        return head + encrypt(AESGCM(key), secret, purpose.encode())
 
     async def open(self, sealed: bytes, purpose: str) -> bytes:
         """Return the secret; raise VaultError if it was changed, sealed for another purpose, or under a key that is not here."""
         parts = _split(sealed)
         key = await self._master.unwrap(parts.kid, parts.wrapped)
-        return _decrypt(AESGCM(key), parts.body, purpose.encode())
+        return decrypt(AESGCM(key), parts.body, purpose.encode())
 
     async def rewrap(self, sealed: bytes) -> bytes:
         """Return the same secret under the current master key; what is under it already comes back as it is."""
@@ -120,12 +120,14 @@ def _name(key: bytes) -> bytes:
     return sha256(b"kith master key\x00" + key).digest()[:KID_BYTES]
 
 
-def _encrypt(cipher: AESGCM, secret: bytes, associated: bytes) -> bytes:
+def encrypt(cipher: AESGCM, secret: bytes, associated: bytes) -> bytes:
+    """Return the secret encrypted, behind the nonce that was drawn for it."""
     nonce = secrets.token_bytes(NONCE_BYTES)
     return nonce + cipher.encrypt(nonce, secret, associated)
 
 
-def _decrypt(cipher: AESGCM, sealed: bytes, associated: bytes) -> bytes:
+def decrypt(cipher: AESGCM, sealed: bytes, associated: bytes) -> bytes:
+    """Return what `encrypt` was given; raise VaultError if that cannot be done."""
     try:
         return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
     except InvalidTag as error:

@@ -11,7 +11,9 @@ import uvloop
 from chassis import contract as contracts
 from chassis import ending
 from chassis.background import task
+from chassis.clients import Clients
 from chassis.events import Broker
+from chassis.events.subject_keys import remote
 from chassis.settings import load
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started
@@ -64,7 +66,9 @@ async def run(settings: EdgeSettings) -> None:
         stack.push_async_callback(upstreams.close)
         trust = Trust.of(NAME, settings, upstreams.channel(key_set_service()))
         principals = TokenPrincipals(trust.users)
-        live = Live(settings, trust, Broker(settings.nats_url.get_secret_value(), name=NAME), kinds(contract))
+        clients = await stack.enter_async_context(Clients(settings.upstreams, trust.signer))
+        openers = {each.service: remote(each.service, clients) for each in contracts.live_events()}
+        live = Live(settings, trust, Broker(settings.nats_url.get_secret_value(), name=NAME), kinds(contract), openers)
         edge, health = build(settings, contract, upstreams, principals=principals, service_token=trust.signer.token, own=own(live))
         probes = Probes(health, host=settings.host, port=settings.admin_port)
         probes.start()

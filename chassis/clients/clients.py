@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final, Self, cast
 
 from grpc import aio
@@ -43,17 +44,17 @@ class Clients:
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
-    def channel(self, tenant_id: str | None = None) -> aio.Channel:
+    def channel(self, tenant_id: str | None = None, *, of: str = "") -> aio.Channel:
         """Return what a generated stub is made on: `TenantServiceStub(clients.channel())`.
 
-        The stub's calls go to the service whose contract they are of, in the name of the tenant of the call in hand or of
-        the one given. They raise Refusals. Streams are not among them yet.
+        The stub's calls go to the service whose contract they are of, or to the one named where several serve it, in the name of
+        the tenant of the call in hand or of the one given. They raise Refusals. Streams are not among them yet.
         """
-        return cast("aio.Channel", _Channel(self._call, tenant_id))
+        return cast("aio.Channel", _Channel(partial(self._call, of), tenant_id))
 
-    def _call(self, path: str, codec: Mapping[str, Any], tenant_id: str | None) -> Call:
+    def _call(self, of: str, path: str, codec: Mapping[str, Any], tenant_id: str | None) -> Call:
         method = _method(path)
-        name = method.package.split(".")[1]
+        name = of or method.package.split(".")[1]
         upstream = self._upstreams.get(name)
         if upstream is None:
             raise ContractError(f"{path}: this process has no address of {name}")

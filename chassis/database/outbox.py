@@ -1,7 +1,7 @@
 """The outbox: events are rows of the transaction that they tell of, and leave it only after its commit."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,12 +14,14 @@ from chassis import contract, etags, ids
 from chassis.context import Request
 from chassis.database.statements import Query
 from chassis.database.system_tables import outbox
+from chassis.sealing.keys import SubjectKey, label
+from chassis.sealing.split import split
 from chassis.telemetry import tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One event on its way out. `version` is its aggregate's, 0 where the aggregate has none."""
+    """One event on its way out. `version` is its aggregate's, 0 where it has none; `personal` is the part that is to be sealed."""
 
     id: str
     subject: str
@@ -28,20 +30,33 @@ class Entry:
     headers: str
     payload: bytes
     created_at: datetime
+    kind: type[Message]
+    personal: bytes
 
 
 def entry(event: Message, *, request: Request, tenant_id: str, now: datetime) -> Entry:
     """Return the row that an event becomes; its headers carry the trace and the actor, the relay adds the others."""
     said = contract.event(type(event))
+    parts = split(event)
     return Entry(
         id=ids.new(),
         subject=f"{contract.PREFIX}{said.subject}.{tenant_id}",
         key=contract.at(event, said.key),
         version=_version(event),
         headers=orjson.dumps({"traceparent": tracing.traceparent(), "actor": request.caller.id}).decode(),
-        payload=event.SerializeToString(),
+        payload=parts.clear,
         created_at=now,
+        kind=type(event),
+        personal=parts.personal,
     )
+
+
+def sealed(entry: Entry, key: SubjectKey, tenant_id: str) -> Entry:
+    """Return the row with its personal part encrypted; what stands behind a serialized message is merged into it (protobuf, encoding)."""
+    associated = label(kind=contract.event(entry.kind).subject, tenant_id=tenant_id, subject=entry.key)
+    carrier: Any = entry.kind
+    rest: Message = carrier(sealed=key.seal(entry.personal, associated))
+    return replace(entry, payload=entry.payload + rest.SerializeToString(), personal=b"")
 
 
 def _version(event: Message) -> int:

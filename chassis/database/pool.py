@@ -7,6 +7,7 @@ from psycopg import AsyncConnection, adapt
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from chassis.sealing.keys import Memory
 from chassis.telemetry import metrics
 
 OPEN_SECONDS: Final = 10
@@ -24,10 +25,12 @@ class Database:
     """A pool of connections with the runtime role of one service.
 
     `prepare_threshold=0` prepares every statement at its first run, which also keeps psycopg off the simple protocol:
-    a statement with a second one stacked behind a semicolon is refused by the server.
+    a statement with a second one stacked behind a semicolon is refused by the server. Without `keys`, nothing personal can be
+    published.
     """
 
-    def __init__(self, dsn: str, *, size: int = 8, timeout: float = 2.0) -> None:
+    def __init__(self, dsn: str, *, size: int = 8, timeout: float = 2.0, keys: Memory | None = None) -> None:
+        self.keys = keys
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             dsn,
             connection_class=AsyncConnection[DictRow],

@@ -1,7 +1,7 @@
 """The unit of work: one transaction of one tenant. Rows, events, trail and answer are kept together or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from time import perf_counter
@@ -16,11 +16,16 @@ from chassis.context import Caller, Request, current
 from chassis.database import audit, outbox, replays
 from chassis.database.setting import TENANT
 from chassis.database.statements import Query
+from chassis.database.subject_keys import Keys
 from chassis.errors import Aborted, Reason
+from chassis.sealing.keys import SubjectKey
 from chassis.telemetry import metrics, tracing
 
 Row = dict[str, Any]
 M = TypeVar("M", bound=Message)
+
+FIRST: Final = 1
+"""The version of a record that is new."""
 
 NO_TENANT: Final = ""
 """The tenant of a unit of work that meets global tables only; a tenant's table refuses it."""
@@ -40,6 +45,7 @@ class UnitOfWork:
         self._answer: Message | None = None
         self._kept = True
         self._told = False
+        self._own_keys: Keys | None = None
 
     @property
     def caller(self) -> Caller:
@@ -83,6 +89,15 @@ class UnitOfWork:
         entry = outbox.entry(event, request=self.request, tenant_id=self._tenant(), now=self.now)
         self._events.append(entry)
         self._trail.append(audit.of_event(event, entry, before))
+
+    async def forget(self, *subjects: str) -> None:
+        """Destroy the keys of records, so that nobody can read any more what was published about the persons in them."""
+        await self.flush()
+        await self._keys.destroy(subjects)
+
+    async def keys_of(self, subjects: Collection[str]) -> Mapping[str, SubjectKey]:
+        """Return the keys of those records of the tenant that have one."""
+        return await self._keys.find(subjects)
 
     def note(self, resource_id: str = "", **facts: str) -> None:
         """Put the call itself into the audit trail, with facts that are neither secret nor personal."""
@@ -129,16 +144,41 @@ class UnitOfWork:
             await self.flush()
             await self._write(replays.insert(self.request, self._answer, self.now))
         await self._connection.commit()
+        if self._own_keys is not None:
+            self._own_keys.committed()
         if self._told:
             outbox.poke()
 
     async def flush(self) -> None:
         """Write the events and the trail so far, so that a long unit of work holds little; they are kept with it or not at all."""
-        await self._write(outbox.insert(self._events, self.tenant_id))
+        await self._write(outbox.insert(await self._sealed_events(), self.tenant_id))
         await self._write(audit.insert(self._trail, self.request, self.now))
         self._told = self._told or bool(self._events)
         self._events.clear()
         self._trail.clear()
+
+    def rolled_back(self) -> None:
+        """Note that nothing of it was kept."""
+        if self._own_keys is not None:
+            self._own_keys.rolled_back()
+
+    @property
+    def _keys(self) -> Keys:
+        if self._own_keys is None:
+            memory = self.request.database.keys if self.request.database else None
+            if memory is None:
+                raise LookupError("this process has no key under which personal data could be sealed")
+            self._own_keys = Keys(memory, self._tenant(), self)
+        return self._own_keys
+
+    async def _sealed_events(self) -> list[outbox.Entry]:
+        """Return the events with their personal parts encrypted, each under the key of its record."""
+        subjects = {each.key for each in self._events if each.personal}
+        if not subjects:
+            return self._events
+        new = {each.key for each in self._events if each.version == FIRST}
+        keys = await self._keys.of({subject: subject in new for subject in subjects})
+        return [outbox.sealed(each, keys[each.key], self.tenant_id) if each.personal else each for each in self._events]
 
     async def _write(self, statement: tuple[Query, dict[str, Any]] | None) -> None:
         if statement is not None:
@@ -176,9 +216,13 @@ async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork
     try:
         async with connection.pipeline() as pipeline:
             work = UnitOfWork(request, tenant, connection, pipeline)
-            await work.start()
-            yield work
-            await _to_the_end(work.finish())
+            try:
+                await work.start()
+                yield work
+                await _to_the_end(work.finish())
+            except BaseException:
+                work.rolled_back()
+                raise
     except BaseException as failure:
         metrics.db_client_operation(request.operation, type(failure).__name__).observe(perf_counter() - started)
         await _to_the_end(_abandon(connection))

@@ -5,7 +5,7 @@ event must be harmless to do twice.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, Generic, Self, TypeVar
 
@@ -54,7 +54,11 @@ class Broadcast(Generic[E]):
                 log.warning("broadcast_interrupted", error_type=type(error).__name__)
             await asyncio.sleep(PAUSE)
 
-    def _take(self, message: Msg) -> None:
+    async def _take(self, messages: Sequence[Msg]) -> None:
+        for message in messages:
+            self._say(message)
+
+    def _say(self, message: Msg) -> None:
         try:
             event = self._kind.FromString(message.data)
         except DecodeError:

@@ -1,7 +1,7 @@
 """The consumer: pulls events from a stream and settles each one with the server when its handlers are done."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Self
@@ -23,6 +23,7 @@ from chassis.events.leadership import Connection, lead
 from chassis.events.letters import Letter, bury
 from chassis.events.pull import Pull
 from chassis.events.replaying import Replaying
+from chassis.sealing.opening import Opener
 from chassis.telemetry import metrics
 
 WINDOW: Final = 256  # events that are here and not settled
@@ -51,12 +52,14 @@ class Consumer:
     for that is taken with `dsn`, the system role's.
     """
 
-    def __init__(self, broker: Broker, *, service: str, source: str, subscriptions: Subscriptions, database: Database, dsn: str) -> None:
+    def __init__(
+        self, broker: Broker, *, service: str, source: str, subscriptions: Subscriptions, database: Database, opener: Opener, dsn: str
+    ) -> None:
         self._broker = broker
         self._service = service
         self._stream = names.stream(source)
         self._subjects = sorted(f"{contract.PREFIX}{kind}.*" for kind in subscriptions)
-        self._handling = Handling(consumer=service, subscriptions=subscriptions, database=database)
+        self._handling = Handling(consumer=service, subscriptions=subscriptions, database=database, opener=opener)
         self._dsn = dsn
         self._pending = metrics.CONSUMER_PENDING.labels(service, self._stream)
         self._stopping = asyncio.Event()
@@ -196,10 +199,16 @@ class Consumer:
 
 
 def consumers(
-    broker: Broker, *, service: str, handlers: Sequence[Mapping[type[Message], Handler]], database: Database, dsn: str
+    broker: Broker,
+    *,
+    service: str,
+    handlers: Sequence[Mapping[type[Message], Handler]],
+    database: Database,
+    opener: Callable[[str], Opener],
+    dsn: str,
 ) -> list[Consumer]:
-    """Return a consumer for each stream that the handlers need."""
+    """Return a consumer for each stream that the handlers need; `opener` gives what opens the events of a service."""
     return [
-        Consumer(broker, service=service, source=source, subscriptions=subscriptions, database=database, dsn=dsn)
+        Consumer(broker, service=service, source=source, subscriptions=subscriptions, database=database, opener=opener(source), dsn=dsn)
         for source, subscriptions in by_source(handlers).items()
     ]

@@ -9,6 +9,7 @@ import psycopg
 from google.protobuf.message import DecodeError
 
 from chassis.errors import DeadlineExceeded, Refusal, Unavailable
+from chassis.vault import VaultError
 
 _PASSING: Final = frozenset({"08", "40", "53", "55", "57", "58"})
 """Classes of SQLSTATE (PostgreSQL 18, appendix A): connection, rolled back for another's sake, resources, locks, operator, system."""
@@ -41,7 +42,7 @@ class Failure:
 def failure(error: Exception) -> Failure:
     """Return what an error that ended a handler means."""
     reason = type(error).__name__
-    if isinstance(error, DecodeError):
+    if isinstance(error, DecodeError | VaultError):
         return Failure(reason, Verdict.UNREADABLE)
     if isinstance(error, Refusal):
         reason = f"{reason} {error.reason}"

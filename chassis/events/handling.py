@@ -17,6 +17,7 @@ from chassis.database import Database, Query, UnitOfWork, unit_of_work
 from chassis.database.system_tables import inbox
 from chassis.events.envelope import Envelope, service_of
 from chassis.events.faults import Failure, failure
+from chassis.sealing.opening import Incoming, Opener
 from chassis.telemetry import metrics, tracing
 
 Handler = Callable[[UnitOfWork, Any], Awaitable[None]]
@@ -54,10 +55,11 @@ def by_source(handlers: Sequence[Mapping[type[Message], Handler]]) -> dict[str, 
 class Handling:
     """Handles events as one consumer, which is the service's name: a message id has an effect once for each consumer."""
 
-    def __init__(self, *, consumer: str, subscriptions: Subscriptions, database: Database) -> None:
+    def __init__(self, *, consumer: str, subscriptions: Subscriptions, database: Database, opener: Opener) -> None:
         self._consumer = consumer
         self._subscriptions = subscriptions
         self._database = database
+        self._opener = opener
 
     def knows(self, kind: str) -> bool:
         """Say whether somebody here handles this type of event."""
@@ -92,6 +94,7 @@ class Handling:
     async def _handle(self, envelope: Envelope, payload: bytes) -> None:
         subscription = self._subscriptions[envelope.type]
         event = subscription.kind.FromString(payload)
+        await self._opener.open(Incoming(envelope.type, envelope.tenant_id, envelope.key, event))
         async with unit_of_work(envelope.tenant_id) as work:
             if not await work.run(_REMEMBER, consumer=self._consumer, message_id=envelope.id):
                 metrics.EVENTS_SKIPPED.labels(self._consumer, "seen").inc()

@@ -5,7 +5,7 @@ Nothing is acknowledged: whenever something may have been missed, the reader sta
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NoReturn
 
 from nats.aio.msg import Msg
@@ -15,7 +15,10 @@ from chassis.events.broker import Broker
 
 HEARTBEAT: Final = 5.0  # seconds
 UNUSED: Final = 60.0  # seconds after which the server drops a consumer that nobody listens to
+BATCH: Final = 256  # messages that are heard at once
 WAITING: Final = 4096  # messages that wait here; more wait in the client, whose own bound makes a gap of what is too much
+
+Hear = Callable[[Sequence[Msg]], Awaitable[None]]
 
 
 class MissedError(ConnectionError):
@@ -23,9 +26,9 @@ class MissedError(ConnectionError):
 
 
 class Ordered:
-    """Calls `hear` with the messages of one stream's subjects, one after the other."""
+    """Calls `hear` with the messages of one stream's subjects, in their order: with all that came while it was busy with others."""
 
-    def __init__(self, broker: Broker, *, stream: str, subjects: str, hear: Callable[[Msg], None]) -> None:
+    def __init__(self, broker: Broker, *, stream: str, subjects: str, hear: Hear) -> None:
         self._broker = broker
         self._stream = stream
         self._subjects = subjects
@@ -46,11 +49,15 @@ class Ordered:
             heard = 0
             while True:
                 async with asyncio.timeout(3 * HEARTBEAT):
-                    message = await queue.get()
-                if message is None or self._reconnected:
+                    waiting = [await queue.get()]
+                while not queue.empty() and len(waiting) < BATCH:
+                    waiting.append(queue.get_nowait())
+                if self._reconnected:
                     raise MissedError("reconnected")
-                heard = self._take(message, heard)
-                await asyncio.sleep(0)  # those who were told get their turn before the next message
+                messages = unbroken(waiting, heard)
+                heard += len(messages)
+                if messages:
+                    await self._hear(messages)
         finally:
             if not client.is_closed:
                 await subscription.unsubscribe()
@@ -60,18 +67,6 @@ class Ordered:
         self._reconnected = True
         with contextlib.suppress(asyncio.QueueFull):
             self._queue.put_nowait(None)
-
-    def _take(self, message: Msg, heard: int) -> int:
-        """Hear a message, or check by a heartbeat that none is missing; return how many were heard."""
-        if not message.reply:
-            last = int((message.headers or {}).get("Nats-Last-Consumer", heard))
-            if last != heard:
-                raise MissedError("a message before the heartbeat")
-            return heard
-        if message.metadata.sequence.consumer != heard + 1:
-            raise MissedError("a message in between")
-        self._hear(message)
-        return heard + 1
 
     def _configuration(self, start: ConsumerConfig, inbox: str) -> ConsumerConfig:
         return start.evolve(
@@ -84,3 +79,17 @@ class Ordered:
             mem_storage=True,
             num_replicas=1,
         )
+
+
+def unbroken(waiting: Sequence[Msg | None], heard: int) -> list[Msg]:
+    """Return the messages without the heartbeats, and check by both that none is missing behind those that were heard."""
+    found: list[Msg] = []
+    for each in waiting:
+        if each is None:
+            raise MissedError("reconnected")
+        if each.reply:
+            found.append(each)
+        number = each.metadata.sequence.consumer if each.reply else int((each.headers or {}).get("Nats-Last-Consumer", heard + len(found)))
+        if number != heard + len(found):
+            raise MissedError("a message in between")
+    return found

@@ -1,4 +1,4 @@
-"""Events as readers see them: each is transcoded once, however many read it."""
+"""Events as readers see them: each is read, opened and shown once, however many read it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from google.protobuf.message import DecodeError
 
 from chassis import contract
 from chassis.events.envelope import Envelope
+from chassis.sealing.opening import Incoming, Opener
+from chassis.vault import VaultError
 from gateway import wellknown
 from gateway.contract import Contract
 from gateway.encode import Encoders
@@ -31,15 +33,21 @@ class Change:
     frame: bytes
 
 
-Transcode = Callable[[Mapping[str, str] | None, bytes, str], Change | None]
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event that was read, and the message that readers will be shown of it."""
+
+    incoming: Incoming
+    live: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of event that may be shown, the permission that it takes, and what makes a change of it; none of what is no event."""
+    """One kind of event that may be shown: the permission that it takes, what reads it, None if it is none, and what shows it."""
 
     permission: int
-    transcode: Transcode
+    read: Callable[[Mapping[str, str] | None, bytes], Heard | None]
+    show: Callable[[Heard, str], Change]
 
 
 BEAT: Final = Change("", b"", b": \n\n")
@@ -68,32 +76,47 @@ def _frame(event_id: str, said: bytes) -> bytes:
 def kinds(described: Contract) -> dict[str, Kind]:
     """Return the kinds of events that the contract lets be shown, by their subject without prefix and tenant."""
     encoders = Encoders(described.pool)
-    return {each.subject: Kind(each.permission, _transcoder(described, encoders, each)) for each in contract.live_events()}
+    return {each.subject: _kind(described, encoders, each) for each in contract.live_events()}
 
 
-def _transcoder(described: Contract, encoders: Encoders, event: contract.LiveEvent) -> Transcode:
+async def opened(event: Heard, opener: Opener) -> bool:
+    """Give an event its personal fields back; say False of one that was changed on its way. Raises what the opener raises else."""
+    try:
+        await opener.open(event.incoming)
+    except VaultError:
+        log.warning("live_event_unreadable", subject=event.incoming.kind)
+        return False
+    return True
+
+
+def _kind(described: Contract, encoders: Encoders, event: contract.LiveEvent) -> Kind:
     descriptor = described.pool.FindMessageTypeByName(event.message)
-    read = described.message_class(descriptor).FromString
+    parse = described.message_class(descriptor).FromString
     changed = _mask(descriptor)
     shown = described.pool.FindMessageTypeByName(LIVE_EVENT)
     new: Any = described.message_class(shown)
     encode = encoders.message(shown)
 
-    def transcode(headers: Mapping[str, str] | None, payload: bytes, event_id: str) -> Change | None:
+    def read(headers: Mapping[str, str] | None, payload: bytes) -> Heard | None:
         try:
-            envelope, message = Envelope.of_headers(headers), read(payload)
-            live = new(id=event_id, type=envelope.type)
+            envelope, message = Envelope.of_headers(headers), parse(payload)
+            live = new(type=envelope.type)
             live.time.FromJsonString(envelope.time)
         except (DecodeError, ValueError):
             log.warning("live_event_unreadable", subject=event.subject)
             return None
+        return Heard(Incoming(envelope.type, envelope.tenant_id, envelope.key, message), live)
+
+    def show(heard: Heard, event_id: str) -> Change:
+        message, live = heard.incoming.message, heard.live
+        live.id = event_id
         live.resource.Pack(getattr(message, event.resource), type_url_prefix=_TYPES)
         if changed and message.HasField(changed):
             live.changed.CopyFrom(getattr(message, changed))
         said = orjson.dumps(encode(live))
         return Change(event_id, said, _frame(event_id, said))
 
-    return transcode
+    return Kind(event.permission, read, show)
 
 
 def _mask(event: Descriptor) -> str:

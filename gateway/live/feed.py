@@ -4,7 +4,7 @@ One consumer a stream and process costs less than one a tenant: a message that n
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Final, NoReturn
 
@@ -14,11 +14,12 @@ from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from chassis import clock, contract, names
-from chassis.errors import Reason
+from chassis.errors import Reason, Refusal
 from chassis.events.broker import Broker
 from chassis.events.ordered import Ordered
+from chassis.sealing.opening import Opener
 from chassis.telemetry import metrics
-from gateway.live.changes import Kind, resync
+from gateway.live.changes import Heard, Kind, opened, resync
 from gateway.live.reader import Ending, Reader
 from gateway.live.seal import Seal
 from gateway.problems import Problem
@@ -33,12 +34,13 @@ log = structlog.get_logger()
 class Feed:
     """Readers by tenant, and how far each service's stream was heard."""
 
-    def __init__(self, broker: Broker, kinds: Mapping[str, Kind], seal: Seal) -> None:
+    def __init__(self, broker: Broker, kinds: Mapping[str, Kind], openers: Mapping[str, Opener], seal: Seal) -> None:
         self._broker = broker
         self._kinds = kinds
+        self._openers = openers
         self._seal = seal
         self._readers: dict[str, set[Reader]] = {}
-        self._services = sorted({subject.partition(".")[0] for subject in kinds})
+        self._services = sorted(openers)
         self.positions: dict[str, int] = {}
 
     @property
@@ -88,7 +90,7 @@ class Feed:
     async def _follow(self, service: str) -> NoReturn:
         stream = names.stream(service)
         ordered = Ordered(
-            self._broker, stream=stream, subjects=f"{contract.PREFIX}{service}.>", hear=lambda message: self._hear(service, message)
+            self._broker, stream=stream, subjects=f"{contract.PREFIX}{service}.>", hear=lambda messages: self._hear(service, messages)
         )
         while True:
             try:
@@ -103,26 +105,49 @@ class Feed:
         known = self.positions.setdefault(service, last)
         if known > last:
             self.positions[service] = last
-            for reader in self._all():
-                metrics.LIVE_RESYNCS.labels("lost").inc()
-                reader.offer(resync(self.event_id(reader.admission.tenant_id, self.positions)))
+            self._resync(self._all(), "lost")
         return ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self.positions[service] + 1)
 
-    def _hear(self, service: str, message: Msg) -> None:
+    async def _hear(self, service: str, messages: Sequence[Msg]) -> None:
+        """Show what came to those who may see it; while the keys to it cannot be had, they are told to read again instead."""
+        heard = [self._read(message) for message in messages]
+        try:
+            await self._openers[service].prepare(event.incoming for event in heard if event)
+            for message, event in zip(messages, heard, strict=True):
+                await self._show(service, message, event or self._read(message))  # somebody may have come meanwhile
+                await asyncio.sleep(0)  # those who were told get their turn before the next message
+        except Refusal as refusal:
+            log.warning("live_events_sealed", service=service, reason=str(refusal.reason))
+            self.positions[service] = messages[-1].metadata.sequence.stream
+            tenants = {_names(message)[1] for message in messages}
+            self._resync([reader for tenant_id in tenants for reader in self._readers.get(tenant_id, ())], "sealed")
+
+    async def _show(self, service: str, message: Msg, event: Heard | None) -> None:
+        """Show an event; from where the stream stands at it until its readers have it, nobody comes or goes."""
+        shown = event is not None and await opened(event, self._openers[service])
         self.positions[service] = message.metadata.sequence.stream
-        subject, _, tenant_id = message.subject.removeprefix(contract.PREFIX).rpartition(".")
-        kind, readers = self._kinds.get(subject), self._readers.get(tenant_id)
-        if kind is None or readers is None:
+        allowed = self._allowed(message)
+        if event is None or not shown or not allowed:
             return
-        allowed = [reader for reader in readers if reader.admission.may_see(kind.permission)]
-        if not allowed:
-            return
-        change = kind.transcode(message.headers, message.data, self.event_id(tenant_id, self.positions))
-        if change is None:
-            return
+        subject, tenant_id = _names(message)
+        change = self._kinds[subject].show(event, self.event_id(tenant_id, self.positions))
         metrics.LIVE_EVENTS.inc(len(allowed))
         for reader in allowed:
             reader.offer(change)
+
+    def _read(self, message: Msg) -> Heard | None:
+        """Return the event, None if nobody here may see it."""
+        return self._kinds[_names(message)[0]].read(message.headers, message.data) if self._allowed(message) else None
+
+    def _allowed(self, message: Msg) -> list[Reader]:
+        subject, tenant_id = _names(message)
+        kind, readers = self._kinds.get(subject), self._readers.get(tenant_id)
+        return [reader for reader in readers if reader.admission.may_see(kind.permission)] if kind and readers else []
+
+    def _resync(self, readers: Iterable[Reader], cause: str) -> None:
+        for reader in readers:
+            metrics.LIVE_RESYNCS.labels(cause).inc()
+            reader.offer(resync(self.event_id(reader.admission.tenant_id, self.positions)))
 
     async def _look_after(self) -> NoReturn:
         while True:
@@ -132,3 +157,9 @@ class Feed:
                 if wall >= reader.admission.expires:
                     reader.end(ENDED)
                 reader.tick(now)
+
+
+def _names(message: Msg) -> tuple[str, str]:
+    """Return what kind of event a message is and whose."""
+    subject, _, tenant_id = message.subject.removeprefix(contract.PREFIX).rpartition(".")
+    return subject, tenant_id

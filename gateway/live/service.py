@@ -1,7 +1,7 @@
 """The live service: lets readers in, and gives each one what it missed and what comes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 import nats.errors
@@ -11,12 +11,13 @@ from google.protobuf.message import Message
 from chassis import clock, contract
 from chassis.errors import Code, Reason, Refusal
 from chassis.events import Broadcast, Broker
+from chassis.sealing.opening import Opener
 from chassis.telemetry import metrics
 from chassis.tokens.bearer import bearer
 from chassis.tokens.trust import Trust
 from gateway.invalid import Invalid
 from gateway.live import history
-from gateway.live.changes import Change, Kind, ready, resync
+from gateway.live.changes import Change, Heard, Kind, opened, ready, resync
 from gateway.live.feed import Feed
 from gateway.live.history import GoneError
 from gateway.live.reader import Admission, Reader
@@ -34,14 +35,17 @@ log = structlog.get_logger()
 class Live:
     """The readers of one edge process."""
 
-    def __init__(self, settings: EdgeSettings, trust: Trust, broker: Broker, kinds: Mapping[str, Kind]) -> None:
+    def __init__(
+        self, settings: EdgeSettings, trust: Trust, broker: Broker, kinds: Mapping[str, Kind], openers: Mapping[str, Opener]
+    ) -> None:
         seal = Seal.of(settings.service_key_file)
-        self.feed = Feed(broker, kinds, seal)
+        self.feed = Feed(broker, kinds, openers, seal)
         self.tickets = Tickets(seal, broker)
         self._settings = settings
         self._trust = trust
         self._broker = broker
         self._kinds = kinds
+        self._openers = openers
         self._seal = seal
         self._draining = False
         self._open: dict[str, int] = {}
@@ -123,7 +127,7 @@ class Live:
             try:
                 async with self._catching_up:
                     missed = await self._missed(reader.admission, began, now)
-            except (GoneError, nats.errors.Error, OSError) as error:
+            except (GoneError, Refusal, nats.errors.Error, OSError) as error:
                 log.info("live_resync", error_type=type(error).__name__)
                 metrics.LIVE_RESYNCS.labels("missed").inc()
                 missed = [resync(self.feed.event_id(tenant_id, now))]
@@ -137,6 +141,7 @@ class Live:
         positions = dict(began)
         for service, until in now.items():
             events = history.missed(self._broker, service=service, tenant_id=admission.tenant_id, after=began[service], until=until)
+            heard: list[tuple[Kind, Heard, str]] = []
             read = 0
             async for number, subject, message in events:
                 read += 1
@@ -144,13 +149,16 @@ class Live:
                     raise GoneError(service)
                 positions[service] = number
                 kind = self._kinds.get(subject.removeprefix(contract.PREFIX).rpartition(".")[0])
-                if kind is None or not admission.may_see(kind.permission):
-                    continue
-                event_id = self.feed.event_id(admission.tenant_id, positions)
-                if change := kind.transcode(message.headers, message.data, event_id):
-                    found.append(change)
+                if kind and admission.may_see(kind.permission) and (event := kind.read(message.headers, message.data)):
+                    heard.append((kind, event, self.feed.event_id(admission.tenant_id, positions)))
+            found += await self._shown(service, heard)
             positions[service] = until
         return found
+
+    async def _shown(self, service: str, heard: Sequence[tuple[Kind, Heard, str]]) -> list[Change]:
+        opener = self._openers[service]
+        await opener.prepare(event.incoming for _, event, _ in heard)
+        return [kind.show(event, event_id) for kind, event, event_id in heard if await opened(event, opener)]
 
 
 def _unavailable() -> Problem:

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from chassis.app import App, Platform, Rooms
 from chassis.jobs import Job
-from chassis.vault import LocalMasterKey, Vault
 from services.identity.attempts.actions import Attempts
 from services.identity.attempts.jobs import purge_attempts
 from services.identity.auth.api import AuthService
@@ -24,10 +23,9 @@ from services.identity.users.hashing import Hasher
 
 @asynccontextmanager
 async def rooms(platform: Platform[IdentitySettings]) -> AsyncIterator[Rooms]:
-    """Build identity's rooms on its master key."""
+    """Build identity's rooms."""
     settings = platform.settings
-    vault = Vault(LocalMasterKey.read(settings.master_key_file))
-    keyring = Keyring(vault)
+    keyring = Keyring(platform.vault)
     hasher = Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)
     attempts = Attempts(free_per_address=settings.free_attempts_per_address)
     sessions = Sessions(issuer=settings.public_url, attempts=attempts)
@@ -36,7 +34,7 @@ async def rooms(platform: Platform[IdentitySettings]) -> AsyncIterator[Rooms]:
     yield Rooms(
         servicers=[AuthService(sign_up, sign_in, sessions, keyring), MeService(), MemberService(hasher), TenantService()],
         jobs=[
-            Job(KeyJobs(vault, keyring).tend_keys, "*/10 * * * *"),
+            Job(KeyJobs(platform.vault, keyring).tend_keys, "*/10 * * * *"),
             Job(purge_attempts, "42 * * * *"),
             Job(purge_sessions, "12 4 * * *"),
         ],

@@ -1,13 +1,17 @@
-"""Every message of an `events.proto` is published under a subject of its own package, ordered by a key that it has."""
+"""Every message of an `events.proto` has a subject of its own package and a key, and personal fields have a place to be sealed in."""
 
 import re
 from collections.abc import Iterator
 from typing import Final
 
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto
+
+from chassis.contract import SEALED
 from stack.contract_check.fault import Fault
 from stack.contract_check.image import Image, Message
 
 _FILE: Final = "/events.proto"
+_SEALED: Final = (FieldDescriptorProto.TYPE_BYTES, 15)  # the last number whose tag is one byte, so that resources come before it
 
 
 def check(image: Image) -> Iterator[Fault]:
@@ -33,7 +37,20 @@ def _check_event(image: Image, message: Message, subject: str, key: str) -> Iter
     field = image.resolve(message.full_name, key)
     if field is None or field.is_repeated or not field.is_text:
         yield Fault(message.where, f"the key '{key}' of {message.full_name} leads to no single text field")
+    elif field.sensitivity:
+        yield Fault(message.where, f"the key '{key}' of {message.full_name} is sensitive and would stand on its outside")
+    yield from _check_sealed(image, message)
     yield from _check_live(image, message)
+
+
+def _check_sealed(image: Image, message: Message) -> Iterator[Fault]:
+    """Report an event whose personal fields have no place to be sealed in, and a place where there is nothing to seal."""
+    field = message.fields.get(SEALED)
+    personal = any(held.sensitivity for held in image.reachable(message.full_name))
+    if personal and (field is None or field.is_repeated or (field.proto.type, field.proto.number) != _SEALED):
+        yield Fault(message.where, f"{message.full_name} holds personal data and has no `bytes {SEALED} = {_SEALED[1]}`")
+    if field is not None and not personal:
+        yield Fault(message.where, f"{message.full_name} has a field {SEALED} and holds nothing personal")
 
 
 def _check_live(image: Image, message: Message) -> Iterator[Fault]:

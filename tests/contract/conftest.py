@@ -116,6 +116,7 @@ message CloseWidgetRequest {
 message WidgetPainted {
   option (kith.options.v1.event) = {subject: "crm.widget.painted.v1" key: "widget.id"};
   Widget widget = 1;
+  bytes sealed = 15;
 }
 message WidgetScrapped {
   option (kith.options.v1.event) = {subject: "crm.widget.scrapped.v1" key: "widget_id"};

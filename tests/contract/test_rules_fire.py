@@ -145,6 +145,15 @@ PLANTS: list[tuple[Check, str, str, str]] = [
     (events.check, 'key: "widget.id"', 'key: "widget.number"', "the key 'widget.number'"),
     (events.check, 'key: "widget.id"', 'key: "widget.tags"', "the key 'widget.tags'"),
     (events.check, 'key: "widget.id"', 'key: "widget"', "the key 'widget'"),
+    (events.check, 'key: "widget.id"', 'key: "widget.email"', "the key 'widget.email' of kith.crm.v1.WidgetPainted is sensitive"),
+    (events.check, "bytes sealed = 15;", "", "WidgetPainted holds personal data and has no `bytes sealed = 15`"),
+    (events.check, "bytes sealed = 15;", "bytes sealed = 14;", "WidgetPainted holds personal data and has no `bytes sealed = 15`"),
+    (
+        events.check,
+        "string widget_id = 1;",
+        "string widget_id = 1; bytes sealed = 15;",
+        "WidgetScrapped has a field sealed and holds nothing",
+    ),
     (
         events.check,
         'key: "widget.id"',

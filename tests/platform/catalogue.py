@@ -22,6 +22,7 @@ EXEMPT: Final[Mapping[str, str]] = {
     "outbox_pkey": "a position that the database hands out; no caller can choose or see it",
     "tenants_with_purgeable_records": "the purge asks it what to go through; it answers with ids of tenants alone",
     "tenants_with_due_runs": "the worker asks it whose work is due; it answers with ids of tenants alone",
+    "tenants_with_old_search_misses": "the job that forgets asks it what to go through; it answers with ids of tenants alone",
     "tenants_of_user": "sign-in asks it before a tenant is known; it answers with ids alone",
 }
 """Offenders that leak nothing, with the reason."""
@@ -147,7 +148,8 @@ ROLES: Final = [
            WHERE grantee = current_database() || '_runtime' AND (table_name, privilege_type) IN
            (('audit_log', 'UPDATE'), ('audit_log', 'DELETE'), ('outbox', 'SELECT'), ('outbox', 'UPDATE'), ('outbox', 'DELETE'),
             ('idempotency', 'UPDATE'), ('idempotency', 'DELETE'), ('dead_letters', 'SELECT'), ('dead_letters', 'UPDATE'),
-            ('dead_letters', 'DELETE'), ('alembic_version', 'INSERT'), ('alembic_version', 'UPDATE'))""",
+            ('dead_letters', 'DELETE'), ('subject_keys', 'UPDATE'), ('root_key', 'SELECT'), ('root_key', 'INSERT'),
+            ('root_key', 'UPDATE'), ('alembic_version', 'INSERT'), ('alembic_version', 'UPDATE'))""",
         "GRANT UPDATE ON audit_log TO {runtime}",
     ),
     Gap(
@@ -193,5 +195,7 @@ WITHOUT_TENANT: Final = """
 
 CHASSIS_GLOBALS: Final = frozenset({
     "alembic_version", "inbox", "procrastinate_events", "procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_workers",
+    "root_key",
 })  # fmt: skip
-"""Tables of the chassis that hold no tenant's data: what is migrated, which events were handled, and jobs, whose arguments are ids."""
+"""Tables of the chassis that hold no tenant's data: what is migrated, which events were handled, the key of keys, and jobs, whose
+arguments are ids."""

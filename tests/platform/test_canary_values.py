@@ -1,4 +1,4 @@
-"""Values planted in personal fields are found nowhere but in the records: in no span, log, metric, error answer, audit row or header.
+"""Values planted in personal fields are found nowhere but in the records: in no span, log, metric, error answer, audit row or event.
 
 The same platform shows that a trace leads through NATS to the consumer.
 """
@@ -79,15 +79,17 @@ async def test_planted_values_stay_in_the_records(watched: Shaken, planted: Plan
     await _plant(watched, planted)
     metrics = [await _metrics(watched, service.name) for service in (EDGE, *SERVICES)]
     trail = [row for service in SERVICES for row in await _audit(watched, service.name)]
-    headers = [each for service in ("identity", "crm") for each in await _headers(watched, service)]
+    events = [each for service in ("identity", "crm") for each in await _events(watched, service)]
+    outboxes = [row for service in ("identity", "crm") for row in await _outbox(watched, service)]
     logs = watched.wiring.layout.logs
     await asyncio.to_thread(watched.down)
 
-    assert all((planted.refusals, trail, headers))
+    assert all((planted.refusals, trail, events, outboxes))
     assert _leaks(planted.refusals) == []
     assert _leaks(metrics) == []
     assert _leaks(trail) == []
-    assert _leaks(headers) == []
+    assert _leaks(events) == []
+    assert _leaks(outboxes) == []
     assert _leaks(line for log in sorted(logs.iterdir()) for line in log.read_text(errors="replace").splitlines()) == []
     assert _leaks(body.decode("utf-8", "replace") for body in collector.taken) == []
     assert _from_consumer_to_client(collector.spans(TRACE)) == [
@@ -142,13 +144,21 @@ async def _audit(watched: Shaken, service: str) -> list[str]:
         return [row[0] for row in await (await connection.execute("SELECT audit_log::text FROM audit_log")).fetchall()]
 
 
-async def _headers(watched: Shaken, service: str) -> list[str]:
+async def _outbox(watched: Shaken, service: str) -> list[str]:
+    async with await psycopg.AsyncConnection.connect(watched.database(service)) as connection:
+        rows = await (await connection.execute("SELECT headers::text, payload FROM outbox")).fetchall()
+    return [f"{headers} {payload.decode('utf-8', 'replace')}" for headers, payload in rows]
+
+
+async def _events(watched: Shaken, service: str) -> list[str]:
+    """Return the events of a stream with their subjects and headers."""
     async with await connect(watched.wiring.nats_url(OPERATOR)) as nats:
         jetstream = nats.jetstream()
         count = (await jetstream.stream_info(names.stream(service))).state.messages
         reading = ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=5)
         subscription = await jetstream.pull_subscribe(names.subjects(service), stream=names.stream(service), config=reading)
-        return [f"{each.subject} {each.headers}" for each in await subscription.fetch(count, 5)]
+        messages = await subscription.fetch(count, 5)
+        return [f"{each.subject} {each.headers} {each.data.decode('utf-8', 'replace')}" for each in messages]
 
 
 def _leaks(texts: Iterator[str] | Sequence[str]) -> list[str]:

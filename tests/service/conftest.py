@@ -1,8 +1,8 @@
-"""What a service says in the stream."""
+"""What a service says in the stream, read with the keys that it gives away."""
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,6 +11,10 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from chassis import contract, names
+from chassis.sealing.opening import Incoming, Opener
+from kith.common.v1.subject_keys_pb2 import BatchGetSubjectKeysRequest
+from kith.common.v1.subject_keys_pb2_grpc import SubjectKeyServiceStub
+from tests.conftest import Channel, ServiceToken
 
 
 class Event(NamedTuple):
@@ -25,8 +29,18 @@ Told = Callable[[str, str, int], Awaitable[list[Event]]]
 
 
 @pytest.fixture
-def told(nats_admin: Client) -> Told:
-    """`await told("crm", tenant_id, 3)` returns the three events of the organisation, and fails when there are more."""
+def told(nats_admin: Client, channel: Channel, service_token: ServiceToken) -> Told:
+    """`await told("crm", tenant_id, 3)` returns the three events of the organisation, opened, and fails when there are more."""
+
+    def opener(service: str) -> Opener:
+        stub = SubjectKeyServiceStub(channel(service))
+
+        async def ask(tenant_id: str, subjects: Sequence[str]) -> Mapping[str, bytes]:
+            metadata = (("x-kith-service", service_token(service, tenant_id)),)
+            answer = await stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=subjects), metadata=metadata)
+            return {each.id: each.secret_key for each in answer.subject_keys}
+
+        return Opener(ask)
 
     async def read(service: str, tenant_id: str, expected: int) -> list[Event]:
         kinds = _kinds(service)
@@ -42,6 +56,9 @@ def told(nats_admin: Client) -> Told:
                 message = await subscription.next_msg(timeout=10)
                 subject = message.subject.removeprefix("kith.").removesuffix(f".{tenant_id}")
                 found.append(Event(subject, kinds[subject].FromString(message.data), dict(message.headers or {})))
+        reading = opener(service)
+        for event in found:
+            await reading.open(Incoming(event.subject, tenant_id, event.headers["kith-key"], event.message))
         with pytest.raises(TimeoutError):
             await subscription.next_msg(timeout=0.3)
         await subscription.unsubscribe()

@@ -11,6 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, NullPool, create_engine
 
 from chassis.database.dead_letters import LETTERS
+from chassis.database.subject_keys import KEYS
 from chassis.database.system_tables import SYSTEM
 from stack.topology import ROOT, SERVICES
 from tests.conftest import AdminDsn
@@ -34,4 +35,5 @@ def test_the_tables_are_those_that_the_stores_declare(admin_dsn: AdminDsn, servi
 
 
 def _of_the_service(_: object, name: str, kind: str, _reflected: bool, _other: object) -> bool:
-    return kind != "table" or not (name in {*SYSTEM.tables, *LETTERS.tables, "alembic_version"} or name.startswith("procrastinate_"))
+    of_the_chassis = {*SYSTEM.tables, *LETTERS.tables, *KEYS.tables, "alembic_version"}
+    return kind != "table" or not (name in of_the_chassis or name.startswith("procrastinate_"))

@@ -138,10 +138,11 @@ class Records(ABC, Generic[R]):
         return await self._write_and_say(work, drafts, self.events.restored)
 
     async def purge(self, work: UnitOfWork, before: datetime, most: int) -> int:
-        """Remove records that were deleted before a time, `most` of them at once; return how many there were."""
+        """Remove records that were deleted before a time, `most` at once, with what events tell of them; return how many there were."""
         due = await self.store.lock_due(work, before, most)
         if due:
             await self.store.remove(work, list(due))
+            await work.forget(*due)
         for record_id, version in due.items():
             gone = self.kind(id=record_id, etag=etags.of(version + 1))
             work.publish(self.events.purged(**{self.noun: gone}))

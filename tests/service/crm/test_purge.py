@@ -8,26 +8,32 @@ import pytest
 
 from chassis import ids
 from chassis.context import Caller, CallerKind, Request, enter
-from chassis.database import Database
+from chassis.database import Database, root_key
+from chassis.sealing.keys import Memory
+from chassis.vault import LocalMasterKey, Vault
 from kith.crm.v1 import companies_pb2, contacts_pb2
 from kith.identity.v1.tenants_pb2 import Tenant
 from services.crm.companies.actions import Companies
 from services.crm.contacts.actions import Contacts
 from services.crm.records.jobs import Purge
 from services.crm.tenants.actions import Regions
+from stack.wiring import Wiring
 from tests.conftest import Dsn, Person
+from tests.service.conftest import Told
 from tests.service.crm.conftest import MakeCompany, MakeContact, refused
 
 
 @pytest.fixture
-async def purge(dsn: Dsn) -> AsyncIterator[Purge]:
-    """The job as the service runs it, with the service's own rights."""
+async def purge(dsn: Dsn, platform: Wiring) -> AsyncIterator[Purge]:
+    """The job as the service runs it, with the service's own rights and keys."""
 
     async def ask(_: Any) -> Tenant:
         raise AssertionError("no number is read")
 
     contacts, companies = Contacts(Regions(ask)), Companies(Regions(ask))
-    async with Database(dsn("crm", "runtime"), size=2) as database:
+    vault = Vault(LocalMasterKey.read(platform.secrets.master_key))
+    keys = Memory(await root_key.load(dsn("crm", "system"), vault, "crm"))
+    async with Database(dsn("crm", "runtime"), size=2, keys=keys) as database:
         enter(Request(request_id=ids.new(), database=database, caller=Caller(kind=CallerKind.SERVICE, service="crm"), origin="purge"))
         yield Purge([contacts.purge, contacts.leave_companies, companies.purge])
 
@@ -66,6 +72,26 @@ async def test_a_contact_is_purged_after_ninety_days_with_its_keys_and_its_trail
     migrator = dsn("crm", "migrator")
     assert count(migrator, "SELECT count(*) FROM contact_keys WHERE tenant_id = %s AND contact_id = %s", owner.tenant_id, old.id) == 0
     assert count(migrator, "SELECT count(*) FROM audit_log WHERE tenant_id = %s AND resource_id = %s", owner.tenant_id, old.id) == 3
+
+
+async def test_what_was_published_of_a_purged_contact_is_read_by_nobody_any_more(
+    contacts: Any, owner: Person, make_contact: MakeContact, purge: Purge, age: Any, told: Told
+) -> None:
+    old = await make_contact(given_name="Ann", source="fair", emails=[{"address": "ann@example.com"}])
+    fresh = await make_contact(given_name="Bob")
+    await contacts.DeleteContact(contacts_pb2.DeleteContactRequest(id=old.id))
+    age("contacts", old.id, 91)
+    before = {event.contact.given_name for _, event, _ in await told("crm", owner.tenant_id, 3)}
+    await purge.purge_records()
+    after = await told("crm", owner.tenant_id, 4)
+    assert before == {"Ann", "Bob"}
+    assert [(kind, event.contact.given_name, len(event.contact.emails)) for kind, event, _ in after if event.contact.id == old.id] == [
+        ("crm.contact.created.v1", "", 0),
+        ("crm.contact.deleted.v1", "", 0),
+        ("crm.contact.purged.v1", "", 0),
+    ]
+    assert after[0].message.contact.source == "fair"
+    assert next(event.contact for _, event, _ in after if event.contact.id == fresh.id) == fresh
 
 
 async def test_contacts_leave_a_company_that_is_purged(

@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import NullPool, create_engine, text
 
 from chassis import names
-from chassis.database import dead_letters, roles, system_tables
+from chassis.database import dead_letters, roles, subject_keys, system_tables
 from stack import ports
 from stack.layout import Layout
 from stack.postgres import Cluster
@@ -67,6 +67,7 @@ async def database(admin_dsn: str, service: str) -> Served:
     served = Served(service, dsn("runtime"), dsn("system"), dsn("migrator"), make_conninfo(admin_dsn, dbname=names.database(service)))
     migrate(served, system_tables.create)
     migrate(served, dead_letters.create)
+    migrate(served, subject_keys.create)
     return served
 
 

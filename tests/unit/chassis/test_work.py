@@ -1,6 +1,7 @@
 """A unit of work keeps all or nothing, however it ends, and gives its connection back as it got it."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from chassis.context import Caller, CallerKind, IdempotencyKey, Request, enter
 from chassis.database import Database, Query, unit_of_work
 from chassis.database.replays import Replay
 from chassis.errors import Aborted, InvalidArgument, Reason
+from chassis.sealing.keys import Memory, RootKey
 from kith.crm.v1.contacts_pb2 import Contact
 from kith.crm.v1.events_pb2 import ContactCreated, ContactUpdated
 from tests.unit.chassis.moving import eventually
@@ -38,7 +40,7 @@ async def admin(crm: Served) -> AsyncIterator[Admin]:
 
 @pytest.fixture
 async def database(crm: Served) -> AsyncIterator[Database]:
-    async with Database(crm.runtime, size=2) as opened:
+    async with Database(crm.runtime, size=2, keys=Memory(RootKey(secrets.token_bytes(32)))) as opened:
         yield opened
 
 

@@ -1,5 +1,6 @@
 """A stream, an outbox and whoever carries and consumes between them."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from chassis.context import Caller, CallerKind, Request, enter
 from chassis.database import Database, unit_of_work
 from chassis.events import Broker, Relay, consumers
 from chassis.events.streams import ensure_streams
+from chassis.events.subject_keys import local
+from chassis.sealing.keys import Memory, RootKey
 from tests.unit.chassis.events.happening import Consuming, Publish
 from tests.unit.chassis.servers import Nats, Served
 
@@ -32,8 +35,8 @@ async def broker(nats_server: Nats) -> AsyncIterator[Broker]:
 @pytest.fixture
 async def database(crm: Served) -> AsyncIterator[Database]:
     async with await psycopg.AsyncConnection.connect(crm.admin, autocommit=True) as admin:
-        await admin.execute("TRUNCATE outbox, inbox, dead_letters")
-    async with Database(crm.runtime) as opened:
+        await admin.execute("TRUNCATE outbox, inbox, dead_letters, subject_keys")
+    async with Database(crm.runtime, keys=Memory(RootKey(secrets.token_bytes(32)))) as opened:
         yield opened
 
 
@@ -60,7 +63,7 @@ async def relay(broker: Broker, crm: Served) -> AsyncIterator[Relay]:
 def consuming(broker: Broker, crm: Served, database: Database) -> Consuming:
     @asynccontextmanager
     async def run(handlers: dict[Any, Any], on: Broker = broker) -> AsyncIterator[None]:
-        (consumer,) = consumers(on, service="crm", handlers=[handlers], database=database, dsn=crm.system)
+        (consumer,) = consumers(on, service="crm", handlers=[handlers], database=database, opener=lambda _: local(), dsn=crm.system)
         async with consumer:
             yield
 

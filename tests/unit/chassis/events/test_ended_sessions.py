@@ -6,6 +6,7 @@ from nats.aio.msg import Msg
 
 from chassis import ids
 from chassis.events import Broadcast, Broker
+from chassis.events.ordered import unbroken
 from kith.identity.v1.events_pb2 import SessionEnded
 from tests.unit.chassis.moving import eventually
 from tests.unit.chassis.servers import Nats
@@ -44,12 +45,10 @@ def heartbeat(last: int) -> Msg:
     return Msg(Client(), subject="s", headers={"Status": "100", "Nats-Last-Consumer": str(last)})
 
 
-async def test_a_gap_among_ended_sessions_is_noticed(broker: Broker) -> None:
-    heard: list[str] = []
-    broadcast = Broadcast(broker, SessionEnded, lambda event: heard.append(event.session_id))
-    assert broadcast._ordered._take(ended_session(1), 0) == 1
-    assert broadcast._ordered._take(heartbeat(1), 1) == 1
-    for message in (ended_session(3), heartbeat(2)):
+def test_a_gap_among_ended_sessions_is_noticed() -> None:
+    first, second = ended_session(1), ended_session(2)
+    assert unbroken([heartbeat(0), first, second, heartbeat(2)], 0) == [first, second]
+    assert unbroken([heartbeat(1), second], 1) == [second]
+    for waiting in ([ended_session(3)], [heartbeat(2)], [second, heartbeat(3)], [second, ended_session(4)], [second, None]):
         with pytest.raises(ConnectionError):
-            broadcast._ordered._take(message, 1)
-    assert heard == ["1"]
+            unbroken(waiting, 1)
