@@ -23,12 +23,14 @@ from sqlalchemy import (
     func,
     lateral,
     literal,
+    literal_column,
     select,
     true,
     union_all,
 )
+from sqlalchemy.sql.selectable import LateralFromClause
 
-from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database import Query, Row, UnitOfWork, tenant_table
 from services.crm.search.rules import IN_NAME, VERSION, WHOLE, Entry, Field
 from services.crm.store import METADATA
 
@@ -37,6 +39,12 @@ BEHIND: Final = "\U0010ffff"
 
 COUNTED: Final = 1_001
 """Tokens that are counted of each word, to begin with the rarest."""
+
+FEW: Final = 200
+"""Candidates that are looked at first when all words are frequent: as a rule they fill the page."""
+
+MET: Final = 20_000
+"""Records of each of two frequent words, the latest, among which those with both are looked for."""
 
 search_tokens: Final = tenant_table(
     "search_tokens",
@@ -58,6 +66,13 @@ class Found(NamedTuple):
 
     kind: str
     id: str
+
+
+class Word(NamedTuple):
+    """A word of a query, and the tokens that begin with it, counted up to COUNTED."""
+
+    text: str
+    hits: int
 
 
 def _texts(name: str) -> Any:
@@ -88,13 +103,28 @@ def _points(is_whole: ColumnElement[bool]) -> ColumnElement[int]:
     return case((is_whole, WHOLE), else_=0) + case((_T.field == Field.NAME, IN_NAME), else_=0)
 
 
-def _candidates() -> Select[Any]:
-    """Return the records with the rarest word, of each kind at most so many: those with the whole word first, the latest first."""
+def _hits(meeting: ColumnElement[Any] | None) -> LateralFromClause:
+    """Return the records of a kind with a word, at most so many of them; those that have another one too as a whole word come first."""
     hit = (_kinds.c.kind, _T.entity_id, _points(_T.token == _word).label("points"))
     own = _T.kind == _kinds.c.kind
-    whole = select(*hit).where(own, _T.token == _word).order_by(_T.entity_id.desc()).limit(_number("most")).correlate(_kinds)
-    begun = select(*hit).where(own, _T.token > _word, _T.token < _beyond).order_by(_T.token).limit(_number("most")).correlate(_kinds)
-    hits = lateral(union_all(whole, begun).limit(_number("most")), "hits")
+    whole = select(*hit).where(own, _T.token == _word).order_by(_T.entity_id.desc())
+    begun = select(*hit).where(own, _T.token > _word, _T.token < _beyond).order_by(_T.token)
+    parts = [each.limit(_number("most")).correlate(_kinds) for each in (whole, begun)]
+    if meeting is not None:
+        parts.insert(0, _met(whole, select(_T.entity_id).where(own, _T.token == meeting).order_by(_T.entity_id.desc())))
+    return lateral(union_all(*parts).limit(_number("most")), "hits")
+
+
+def _met(one: Select[Any], other: Select[Any]) -> Select[Any]:
+    """Return what two words have in common: both stand in the order of the records, so that they are read side by side."""
+    left, right = (each.limit(literal_column(str(MET))).correlate(_kinds).subquery() for each in (one, other))
+    both = select(*left.c).select_from(left.join(right, left.c.entity_id == right.c.entity_id))
+    return both.order_by(left.c.entity_id.desc()).limit(_number("most"))
+
+
+def _candidates(meeting: ColumnElement[Any] | None = None) -> Select[Any]:
+    """Return the records with the rarest word, of each kind at most so many: those with the whole word first, the latest first."""
+    hits = _hits(meeting)
     best = func.max(hits.c.points).label("points")
     return select(_kinds.c.kind, hits.c.entity_id, best).join_from(_kinds, hits, true()).group_by(_kinds.c.kind, hits.c.entity_id)
 
@@ -105,21 +135,24 @@ def _ranked() -> Select[Any]:
     return select(hits.c.kind, hits.c.entity_id).order_by(hits.c.points.desc(), hits.c.entity_id.desc()).limit(_number("size"))
 
 
-def _ranked_by_all() -> Select[Any]:
+def _ranked_by_all(meeting: ColumnElement[Any] | None = None) -> Select[Any]:
     """Return the records with several words: each that has the rarest one is asked for the others."""
-    hits = _candidates().cte("candidates")
+    hits = _candidates(meeting).cte("candidates")
     own = (_T.entity_id == hits.c.entity_id, _T.token >= _words.c.word, _T.token < _words.c.beyond)
-    best = select(func.max(_points(_T.token == _words.c.word)).label("points")).where(*own).correlate(hits, _words).lateral("best")
-    others = (
-        select(func.sum(best.c.points).label("points"), func.count(best.c.points).label("words"))
-        .select_from(_words.join(best, true()))
-        .correlate(hits)
-        .lateral("others")
+    # The offset keeps the look-up by record: the planner would rather read all tokens that begin with the word.
+    other = select(_points(_T.token == _words.c.word).label("points")).where(*own).offset(0).correlate(hits, _words).lateral("other")
+    best = func.max(other.c.points).label("more")
+    asked = (
+        select(hits.c.kind, hits.c.entity_id, hits.c.points, best)
+        .select_from(hits.join(_words, true()).join(other, true()))
+        .group_by(hits.c.kind, hits.c.entity_id, hits.c.points, _words.c.number)
+        .subquery("asked")
     )
     return (
-        select(hits.c.kind, hits.c.entity_id)
-        .select_from(hits.join(others, others.c.words == func.cardinality(_texts("words"))))
-        .order_by((hits.c.points + others.c.points).desc(), hits.c.entity_id.desc())
+        select(asked.c.kind, asked.c.entity_id)
+        .group_by(asked.c.kind, asked.c.entity_id, asked.c.points)
+        .having(func.count() == func.cardinality(_texts("words")))
+        .order_by((asked.c.points + func.sum(asked.c.more)).desc(), asked.c.entity_id.desc())
         .limit(_number("size"))
     )
 
@@ -127,6 +160,7 @@ def _ranked_by_all() -> Select[Any]:
 COUNTS: Final = Query(_counts())
 RANKED: Final = Query(_ranked())
 RANKED_BY_ALL: Final = Query(_ranked_by_all())
+RANKED_BY_FREQUENT: Final = Query(_ranked_by_all(bindparam("meeting", type_=_T.token.type)))
 _given: Final = (
     func.unnest(*(bindparam(name, type_=ARRAY(_T[name].type)) for name in _COLUMNS)).table_valued(*_COLUMNS).render_derived(name="given")
 )
@@ -142,15 +176,20 @@ async def find(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str], *, 
     """Return records that have all words, the best first.
 
     Of the rarest word at most so many tokens are looked at in each kind; with more than two words fewer, since each asks again.
+    When that is not all of them, records with two whole words come first, and few are looked at as long as these fill the page.
     """
     rarest, *others = await _by_rarity(work, kinds, words)
-    looked_at = most // max(len(others), 1)
-    values: dict[str, Any] = {"kinds": list(kinds), "word": rarest, "beyond": rarest + BEHIND, "most": looked_at, "size": size}
-    if others:
-        rows = await work.all(RANKED_BY_ALL, **values, **_ranges(others))
-    else:
-        rows = await work.all(RANKED, **values)
-    return [Found(row["kind"], row["entity_id"]) for row in rows]
+    values: dict[str, Any] = {"kinds": list(kinds), "word": rarest.text, "beyond": rarest.text + BEHIND, "size": size}
+    if not others:
+        return _found(await work.all(RANKED, **values, most=most))
+    values |= _ranges([each.text for each in others])
+    most //= len(others)
+    if rarest.hits <= most:
+        return _found(await work.all(RANKED_BY_ALL, **values, most=most))
+    rows = await work.all(RANKED_BY_FREQUENT, **values, meeting=others[0].text, most=min(FEW, most))
+    if len(rows) < size and most > FEW:
+        rows = await work.all(RANKED_BY_FREQUENT, **values, meeting=others[0].text, most=most)
+    return _found(rows)
 
 
 async def add(work: UnitOfWork, kind: str, entries: Iterable[tuple[str, Entry]]) -> None:
@@ -165,13 +204,17 @@ async def drop(work: UnitOfWork, ids: Collection[str]) -> None:
     await work.send(DROP, ids=list(ids))
 
 
-async def _by_rarity(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str]) -> list[str]:
+async def _by_rarity(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str]) -> list[Word]:
     """Return the words, the rarest first; of those that all are frequent, the longest is taken for the rarest."""
     if len(words) == 1:
-        return list(words)
+        return [Word(words[0], COUNTED)]
     rows = await work.all(COUNTS, kinds=list(kinds), counted=COUNTED, **_ranges(words))
-    hits = {word: row["hits"] for word, row in zip(words, rows, strict=True)}
-    return sorted(words, key=lambda word: (hits[word], -len(word)))
+    counted = (Word(word, row["hits"]) for word, row in zip(words, rows, strict=True))
+    return sorted(counted, key=lambda word: (word.hits, -len(word.text)))
+
+
+def _found(rows: Sequence[Row]) -> list[Found]:
+    return [Found(row["kind"], row["entity_id"]) for row in rows]
 
 
 def _ranges(words: Sequence[str]) -> dict[str, list[str]]:
