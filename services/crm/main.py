@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from chassis.app import App, Platform, Rooms
 from chassis.background import task
-from chassis.settings import ServiceSettings
 from kith.crm.v1.parts_pb2 import RecordKind
 from kith.identity.v1.tenants_pb2_grpc import TenantServiceStub
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_COMPANIES_READ, PERMISSION_CRM_CONTACTS_READ
@@ -24,12 +23,16 @@ from services.crm.records.jobs import Purge
 from services.crm.runs.worker import Worker
 from services.crm.search.actions import Box, Kind
 from services.crm.search.api import SearchService
+from services.crm.search_misses import actions as search_misses
+from services.crm.search_misses.api import SearchMissService
+from services.crm.search_misses.jobs import Forgetting
+from services.crm.settings import CrmSettings
 from services.crm.tenants import events as tenants
 from services.crm.tenants.actions import Regions
 
 
 @asynccontextmanager
-async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
+async def rooms(platform: Platform[CrmSettings]) -> AsyncIterator[Rooms]:
     """Build crm's rooms; identity is asked only for tenants whose events have not come yet."""
     regions = Regions(TenantServiceStub(platform.clients.channel()).GetTenant)
     contacts, companies = Contacts(regions), Companies(regions)
@@ -44,13 +47,21 @@ async def rooms(platform: Platform[ServiceSettings]) -> AsyncIterator[Rooms]:
             Kind(RecordKind.RECORD_KIND_COMPANY, PERMISSION_CRM_COMPANIES_READ, companies),
         ]
     )
-    async with task(worker.work(), name="runs"):
+    forgetting = Forgetting(platform.settings.search_miss_days)
+    async with task(worker.work(), name="runs"), search_misses.kept(platform.database) as misses:
         yield Rooms(
-            servicers=[ContactService(contacts), CompanyService(companies), ChangeSetService(), ImportService(), SearchService(box)],
+            servicers=[
+                ContactService(contacts),
+                CompanyService(companies),
+                ChangeSetService(),
+                ImportService(),
+                SearchService(box, misses.hear),
+                SearchMissService(box),
+            ],
             handlers=[tenants.HANDLERS, members.HANDLERS],
-            jobs=purge.jobs(),
+            jobs=[*purge.jobs(), *forgetting.jobs()],
         )
 
 
 if __name__ == "__main__":
-    App("crm", rooms, ServiceSettings).run()
+    App("crm", rooms, CrmSettings).run()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from chassis.context import Caller
 from chassis.database import UnitOfWork
 from kith.crm.v1.parts_pb2 import RecordKind
 from kith.options.v1.permissions_pb2 import Permission
@@ -67,21 +68,38 @@ class Hit(NamedTuple):
     field: Field
 
 
+class Searched(NamedTuple):
+    """A search that was answered: whose it was, what it looked for in which kinds, and whether it found something."""
+
+    tenant_id: str
+    person: str
+    query: str
+    kinds: Sequence[RecordKind.ValueType]
+    is_found: bool
+
+
 class Box:
     """Finds records of all its kinds, as far as the caller may read them."""
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self._kinds = {kind.records.noun: kind for kind in kinds}
 
+    def kinds(self, caller: Caller, wanted: Sequence[RecordKind.ValueType]) -> list[RecordKind.ValueType]:
+        """Return the kinds that are looked in: those that are wanted, all when none is, as far as the caller may read them."""
+        return [self._kinds[noun].number for noun in self._nouns(caller, wanted)]
+
     async def find(self, work: UnitOfWork, query: str, wanted: Sequence[RecordKind.ValueType], *, most: int, size: int) -> dict[str, Hit]:
         """Return records by id, the best first: what the likelier reading of the query finds before the others."""
-        may_read = [noun for noun, kind in self._kinds.items() if work.caller.may(kind.permission)]
-        nouns = [noun for noun in may_read if not wanted or self._kinds[noun].number in wanted]
+        nouns = self._nouns(work.caller, wanted)
         hits: dict[str, Hit] = {}
         for words in rules.readings(query) if nouns else ():
             found = await store.find(work, nouns, words, most=most, size=size)
             hits |= {hit.id: hit for hit in await self._look(work, words, found) if hit.id not in hits}
         return dict(list(hits.items())[:size])
+
+    def _nouns(self, caller: Caller, wanted: Sequence[RecordKind.ValueType]) -> list[str]:
+        may_read = [noun for noun, kind in self._kinds.items() if caller.may(kind.permission)]
+        return [noun for noun in may_read if not wanted or self._kinds[noun].number in wanted]
 
     async def _look(self, work: UnitOfWork, words: Sequence[str], found: Sequence[store.Found]) -> list[Hit]:
         """Return the records as they are now; one that was changed meanwhile and has the words no longer is left out."""

@@ -13,6 +13,8 @@ from kith.options.v1.permissions_pb2 import (
     PERMISSION_CRM_CONTACTS_WRITE,
     PERMISSION_CRM_IMPORTS_READ,
     PERMISSION_CRM_IMPORTS_WRITE,
+    PERMISSION_CRM_SEARCH_MISSES_READ,
+    PERMISSION_CRM_SEARCH_MISSES_WRITE,
     PERMISSION_IDENTITY_MEMBERS_READ,
     Permission,
 )
@@ -28,7 +30,7 @@ _MEMBER: Final = _READ_ONLY | {
     PERMISSION_CRM_IMPORTS_WRITE,
 }
 _MANAGER: Final = _MEMBER
-_ADMIN: Final = _MANAGER
+_ADMIN: Final = _MANAGER | {PERMISSION_CRM_SEARCH_MISSES_READ, PERMISSION_CRM_SEARCH_MISSES_WRITE}
 _OWNER: Final = frozenset(number for number in Permission.values() if number)
 
 PERMISSIONS: Final[Mapping[Role.ValueType, frozenset[Permission.ValueType]]] = {

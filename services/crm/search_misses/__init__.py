@@ -1,0 +1,1 @@
+"""Search misses: what people searched for and did not find."""

@@ -1,0 +1,120 @@
+"""How searches that found nothing come into the report: heard beside the search, counted here, written every few seconds.
+
+What a process heard and did not write is lost when it is killed, and what cannot be written is given up: a search waits for nothing
+here, and never fails because of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from chassis import clock, ids
+from chassis.context import Caller, CallerKind, Request, enter
+from chassis.database import Database, unit_of_work
+from services.crm.search.actions import Searched
+from services.crm.search_misses import rules, store
+from services.crm.search_misses.store import Miss
+
+EVERY: Final = 2.0
+"""Seconds between two looks at what can be written."""
+
+HEARD: Final = 10_000
+"""Searches of different people that are held while they may go on typing."""
+
+COUNTED: Final = 500
+"""Different entries of one organisation between two writes; what goes beyond is not counted."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A search that found nothing; whoever made it may still be typing."""
+
+    search: Searched
+    time: datetime
+
+
+class Misses:
+    """What was searched for and not found since it was last written."""
+
+    def __init__(self) -> None:
+        self._typed: dict[tuple[str, str], Typed] = {}
+        self._counted: dict[str, dict[str, Miss]] = {}
+
+    def hear(self, search: Searched) -> None:
+        """Take note of a search, whatever it found: it may continue one that found nothing."""
+        now = clock.now()
+        earlier = self._typed.pop((search.tenant_id, search.person), None)
+        if earlier and not _continues(earlier, search, now):
+            self._count(earlier)
+        if not search.is_found and len(self._typed) < HEARD:
+            self._typed[search.tenant_id, search.person] = Typed(search, now)
+
+    def settle(self, before: datetime) -> None:
+        """Count the searches that were made before a time: nobody went on typing. The oldest stand first."""
+        for who, typed in list(self._typed.items()):
+            if typed.time >= before:
+                return
+            del self._typed[who]
+            self._count(typed)
+
+    def take(self) -> dict[str, list[Miss]]:
+        """Return what was counted, by tenant, and begin anew."""
+        taken, self._counted = self._counted, {}
+        return {tenant_id: list(misses.values()) for tenant_id, misses in taken.items()}
+
+    def _count(self, typed: Typed) -> None:
+        search = typed.search
+        words = rules.words(search.query)
+        key = rules.key(words, search.kinds)
+        misses = self._counted.setdefault(search.tenant_id, {})
+        person = rules.person(search.person, key)
+        if miss := misses.get(key):
+            miss.query, miss.last, miss.count = search.query, typed.time, miss.count + 1
+            miss.people.add(person)
+        elif words and len(misses) < COUNTED:
+            found = Miss(key=key, query=search.query, words=words, kinds=sorted(search.kinds), first=typed.time, last=typed.time)
+            misses[key] = found
+            found.people.add(person)
+
+
+def _continues(earlier: Typed, search: Searched, now: datetime) -> bool:
+    return now - earlier.time < rules.TYPING and rules.continues(earlier.search.query, search.query)
+
+
+@asynccontextmanager
+async def kept(database: Database) -> AsyncIterator[Misses]:
+    """Write what is heard inside the block, and at its end what is left."""
+    misses, ended = Misses(), asyncio.Event()
+    writing = asyncio.create_task(_keep(misses, database, ended), name="search_misses")
+    try:
+        yield misses
+    finally:
+        ended.set()
+        await writing
+
+
+async def _keep(misses: Misses, database: Database, ended: asyncio.Event) -> None:
+    while not ended.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), EVERY)
+        now = clock.now()
+        misses.settle(now if ended.is_set() else now - rules.TYPING)
+        for tenant_id, found in misses.take().items():
+            await _write(database, tenant_id, found)
+
+
+async def _write(database: Database, tenant_id: str, misses: list[Miss]) -> None:
+    caller = Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=tenant_id)
+    enter(Request(request_id=ids.new(), database=database, caller=caller, origin="search_misses"))
+    try:
+        async with unit_of_work() as work:
+            await store.add(work, misses)
+    except Exception:
+        log.exception("search_misses_lost", count=len(misses))
