@@ -59,7 +59,8 @@ class IdempotencyKey:
 class Request:
     """What is known about the call in hand; filled by the interceptors in their order.
 
-    `origin` names what runs where no RPC does: an event's consumer or a job. `deadline` is on the event loop's clock.
+    `origin` names what runs where no RPC does: an event's consumer or a job. `deadline` is on the event loop's clock. `noted` says
+    that a unit of work of the call left a line in the audit trail.
     """
 
     request_id: str
@@ -74,6 +75,7 @@ class Request:
     origin: str = ""
     auth_time: int = 0
     deadline: float | None = None
+    noted: bool = False
 
     @property
     def operation(self) -> str:

@@ -69,11 +69,6 @@ class Method:
         """Return "kith.crm.v1.ContactService/GetContact", the form that metrics and spans use."""
         return self.path[1:]
 
-    @property
-    def permission_name(self) -> str:
-        """Return the permission without its prefix: "CRM_CONTACTS_READ"."""
-        return permission_name(self.permission)
-
 
 @dataclass(frozen=True, slots=True)
 class Event:

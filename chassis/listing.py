@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Select, Table, bindparam, s
 from chassis import pages
 from chassis.database import Query, Row, UnitOfWork
 from chassis.errors import InvalidArgument, Reason, Violation
-from chassis.filters import Fields
+from chassis.filters import Fields, Filter
 from chassis.filters.conditions import Shape
 
 _STATEMENTS: Final = 256
@@ -105,6 +105,10 @@ class Listing:
         last = rows[size - 1]
         return Page(rows[:size], pages.seal([_plain(last[order.column]), last["id"]], bound_to))
 
+    def walk(self, ask: Ask) -> "Walk":
+        """Return a way through all rows. Refuses a wrong filter or order with INVALID_ARGUMENT."""
+        return Walk(self, self._order(ask.order_by), self.filters.read(ask.filter), show_deleted=ask.show_deleted)
+
     def _order(self, wanted: str) -> Order:
         """Return the order that is asked for, such as "create_time desc"."""
         words = " ".join(wanted.split())
@@ -140,6 +144,28 @@ class Listing:
             position = tuple_(bindparam(LAST_KEY, type_=key.type), bindparam(LAST_ID, type_=last.type))
             statement = statement.where(behind(tuple_(key, last), position))
         return statement.order_by(*(column.desc() if question.order.descending else column.asc() for column in (key, last)))
+
+
+class Walk:
+    """A way through all rows of a list, some at a time; each time may be a unit of work of its own, so that none lasts.
+
+    A row that comes, goes or changes its place meanwhile is met where it is then; every other one is met exactly once.
+    """
+
+    def __init__(self, listing: Listing, order: Order, wanted: Filter, *, show_deleted: bool) -> None:
+        self._listing = listing
+        self._order = order
+        self._wanted = wanted
+        self._show_deleted = show_deleted
+        self._position: dict[str, Any] = {}
+
+    async def next(self, work: UnitOfWork, most: int) -> list[Row]:
+        """Return the next rows, fewer than `most` of them only at the end."""
+        query = self._listing.query(Question(self._order, self._wanted.shape, self._show_deleted, bool(self._position)))
+        rows = await work.all(query, **{SIZE: most}, **self._wanted.values, **self._position)
+        if rows:
+            self._position = {LAST_KEY: rows[-1][self._order.column], LAST_ID: rows[-1]["id"]}
+        return rows
 
 
 def _plain(value: object) -> str | int:

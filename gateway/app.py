@@ -18,7 +18,7 @@ from gateway.operations import Operation
 from gateway.pages import Page
 from gateway.principals import Principals
 from gateway.problems import HIDDEN, Header, Problem
-from gateway.replies import LiveStream, Reply, Stream
+from gateway.replies import BrokenOff, LiveStream, Reply, Stream
 from gateway.requests import Disconnected, Receive, Request, Scope, Send
 from gateway.routes import Routes, UnknownPath, WrongMethod
 from gateway.sending import refuse_socket, send_reply, send_socket, send_stream
@@ -131,8 +131,18 @@ class Edge:
         if isinstance(answer, LiveStream):
             return await self._keep_open(request, answer, send, common)
         if isinstance(answer, Stream):
-            return await send_stream(request, answer, send, common)
+            return await self._pass_on(request, answer, send, common)
         return await (refuse_socket(answer, send, common) if request.socket else send_reply(request, answer, send, common))
+
+    async def _pass_on(self, request: Request, stream: Stream, send: Send, common: list[Header]) -> int:
+        """Send a stream; one that cannot be completed takes its connection along, which every client sees, whatever its version of HTTP."""
+        try:
+            return await send_stream(request, stream, send, common)
+        except BrokenOff as broken:
+            log.warning("stream_broken_off", request_id=request.request_id, http_route=request.route, reason=str(broken))
+            request.abort()
+            await request.disconnected()
+            return broken.problem.status
 
     async def _keep_open(self, request: Request, stream: LiveStream, send: Send, common: list[Header]) -> int:
         """Send a live stream; meanwhile it is no request in flight, since there is a bound of its own."""

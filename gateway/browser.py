@@ -13,7 +13,7 @@ _ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
 _VALUE: Final = re.compile(r"[!#-+\--:<-\[\]-~]*")  # cookie-octet (RFC 6265, section 4.1.1)
 
 _CORS_HEADERS: Final = b"authorization, content-type, idempotency-key, if-match, traceparent, x-csrf, x-idempotency-key, x-request-id"
-_EXPOSED: Final = b"etag, idempotency-replayed, ratelimit, ratelimit-policy, retry-after, x-request-id, x-trace-id"
+_EXPOSED: Final = b"content-disposition, etag, idempotency-replayed, ratelimit, ratelimit-policy, retry-after, x-request-id, x-trace-id"
 _PREFLIGHT_SECONDS: Final = b"600"
 
 SECURITY: Final[tuple[Header, ...]] = (

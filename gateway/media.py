@@ -1,7 +1,9 @@
 """Content types: what a body may be, and what a reader of a stream asks for."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
 
 from chassis.errors import Reason
 from gateway.problems import Problem
@@ -12,6 +14,8 @@ LINES: Final = b"application/jsonl"
 
 _LINES: Final = (LINES, b"application/x-ndjson", b"application/jsonlines", b"application/x-jsonlines")
 _OCTETS: Final = b"application/octet-stream"
+_NOT_IN_NAMES: Final = re.compile(r'[^\x20-\x7e]|["%/\\]')
+_SEPARATORS: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
 
 
 def require_json(headers: Mapping[bytes, bytes]) -> None:
@@ -37,6 +41,14 @@ def wants_lines(headers: Mapping[bytes, bytes]) -> bool:
 def of_raw(content_type: str) -> bytes:
     """Return the type of an HttpBody as a header; one that cannot stand in a header is no type."""
     return content_type.encode() if content_type and content_type.isascii() and content_type.isprintable() else _OCTETS
+
+
+def attachment(file_name: str) -> bytes:
+    """Return Content-Disposition for a file to be kept: a plain name for all, and the whole one for who reads RFC 8187."""
+    plain = _NOT_IN_NAMES.sub("_", file_name)
+    if plain == file_name:
+        return f'attachment; filename="{plain}"'.encode()
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(_SEPARATORS.sub('_', file_name), safe='')}".encode()
 
 
 def insist_on_json(headers: Mapping[bytes, bytes]) -> None:

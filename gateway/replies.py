@@ -12,8 +12,9 @@ from google.protobuf.message import Message
 from gateway import browser, media, wellknown
 from gateway.contract import Binding, Contract, Method
 from gateway.encode import Encoders
-from gateway.problems import Header
+from gateway.problems import Header, Problem
 from gateway.templates import TemplateError
+from kith.common.v1.exports_pb2 import Download
 
 PUBLIC: Final[tuple[Header, ...]] = (browser.API_POLICY, (b"cache-control", b"public, max-age=3600"))
 """The key set may be kept for an hour: a new key is published a day before its use (reference/identity.md 3.2)."""
@@ -27,6 +28,14 @@ class Reply:
     body: bytes
     headers: list[Header] = field(default_factory=list)
     policy: tuple[Header, ...] = browser.API
+
+
+class BrokenOff(Exception):
+    """An answer cannot be completed whose beginning was sent already."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.reason)
+        self.problem = problem
 
 
 @dataclass(slots=True)
@@ -79,8 +88,7 @@ class ReplyEncoder:
             headers.append((b"etag", etag.encode()))
         if self._raw:
             part = self._shown(message)
-            headers.append((b"content-type", media.of_raw(part.content_type)))
-            return Reply(200, part.data, headers, self._policy)
+            return Reply(200, part.data, headers + raw_headers(part), self._policy)
         value = self._encoded(message)
         if to_page:
             headers += self._set_cookies(message, value)
@@ -111,6 +119,13 @@ class ReplyEncoder:
             if secret:
                 found.append(browser.set_cookie(cookie, secret))
         return found
+
+
+def raw_headers(body: Any) -> list[Header]:
+    """Return what an HttpBody says of itself: its type, and the name by which it is kept where it is a download."""
+    packed = (each.value for each in body.extensions if each.type_url.rpartition("/")[2] == Download.DESCRIPTOR.full_name)
+    names = [(b"content-disposition", media.attachment(Download.FromString(value).file_name)) for value in packed]
+    return [(b"content-type", media.of_raw(body.content_type)), *names]
 
 
 def _part(method: Method, binding: Binding) -> FieldDescriptor | None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import Generator
 from typing import Final
 
@@ -23,6 +24,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 LINGER_SECONDS: Final = 1.0  # that an idle connection is kept while draining: its client may just be sending
 PING_SECONDS: Final = 15.0  # between two signs of life of a WebSocket; one that does not answer within 20 is closed
 MESSAGE_BYTES: Final = 4096  # of a message that a WebSocket's client sends, though nobody listens to it
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # linger on, for no second
 _HARD_FACTOR: Final = 2  # the application refuses with a better answer what is only a little too much
 
 
@@ -49,7 +51,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count and to wait anew."""
         super().on_message_begin()
-        self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+        self.scope["abort"] = self._reset  # type: ignore[typeddict-unknown-key]
         self._size = 0
         self._expect_head()
 
@@ -87,6 +89,13 @@ class Connection(HttpToolsProtocol):
         head = b"HTTP/1.1 %d \r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self.transport.write(head % (problem.status, problems.MEDIA_TYPE, len(body)) + body)
         self.transport.close()
+
+    def _reset(self) -> None:
+        """Break the connection off by a reset: to HTTP/1.0 a plain end would be the end of the body."""
+        found: socket.socket | None = self.transport.get_extra_info("socket")
+        if found is not None:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.transport.abort()
 
     def _count(self, size: int) -> None:
         self._size += size

@@ -10,7 +10,7 @@ from grpc import aio
 from chassis.telemetry import tracing
 from gateway import media
 from gateway.operations import Common
-from gateway.replies import Stream
+from gateway.replies import BrokenOff, Stream, raw_headers
 from gateway.requests import Request
 
 HEARTBEAT: Final = 15.0  # seconds of silence after which a comment keeps proxies from closing the connection
@@ -29,20 +29,25 @@ class Streaming(Common):
                 first = await call.read()
             except aio.AioRpcError as error:
                 raise self._rpc.failed(request, error, began) from None
+        if request.method == "HEAD":
+            call.cancel()  # nobody will read on
         if self._replies.raw:
-            return self._raw(call, first)
+            return self._raw(request, call, first, began)
         if media.wants_lines(request.headers):
             return Stream(self._lines(request, call, first, began), [(b"content-type", media.LINES)])
         return Stream(self._events(request, call, first, began), [(b"content-type", media.EVENTS), (b"x-accel-buffering", b"no")])
 
-    def _raw(self, call: Any, first: Any) -> Stream:
-        kind = "" if first is aio.EOF else self._replies.http_body(first).content_type
-        return Stream(self._bytes(call, first), [(b"content-type", media.of_raw(kind))])
+    def _raw(self, request: Request, call: Any, first: Any, began: float) -> Stream:
+        headers = [(b"content-type", media.of_raw(""))] if first is aio.EOF else raw_headers(self._replies.http_body(first))
+        return Stream(self._bytes(request, call, first, began), headers)
 
-    async def _bytes(self, call: Any, first: Any) -> AsyncGenerator[bytes, None]:
+    async def _bytes(self, request: Request, call: Any, first: Any, began: float) -> AsyncGenerator[bytes, None]:
         """Yield the content. A late error breaks the transfer off, so that nobody takes a part for the whole."""
-        async for answer in _messages(call, first, pause=None):
-            yield self._replies.http_body(answer).data
+        try:
+            async for answer in _messages(call, first, pause=None):
+                yield self._replies.http_body(answer).data
+        except aio.AioRpcError as error:
+            raise BrokenOff(self._rpc.failed(request, error, began)) from None
 
     async def _lines(self, request: Request, call: Any, first: Any, began: float) -> AsyncGenerator[bytes, None]:
         try:

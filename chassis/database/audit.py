@@ -63,8 +63,8 @@ def of_call(request: Request, resource_id: str, facts: dict[str, str]) -> Entry:
 
 
 def complete(trail: list[Entry], request: Request) -> None:
-    """Add the line that the contract asks for when the handler had nothing to say itself."""
-    if not trail and request.method is not None and request.method.audit == Audit.AUDIT_CALL:
+    """Add the line that the contract asks for when the handler had nothing to say itself, in whichever unit of work of the call."""
+    if not trail and not request.noted and request.method is not None and request.method.audit == Audit.AUDIT_CALL:
         trail.append(of_call(request, request.resource_id, {}))
 
 

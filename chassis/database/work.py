@@ -46,6 +46,7 @@ class UnitOfWork:
         self._kept = True
         self._told = False
         self._own_keys: Keys | None = None
+        self._noted = False
 
     @property
     def caller(self) -> Caller:
@@ -140,12 +141,14 @@ class UnitOfWork:
             await self._connection.rollback()
             return
         if self.tenant_id:
-            audit.complete(self._trail, self.request)
+            if not self._noted:
+                audit.complete(self._trail, self.request)
             await self.flush()
             await self._write(replays.insert(self.request, self._answer, self.now))
         await self._connection.commit()
         if self._own_keys is not None:
             self._own_keys.committed()
+        self.request.noted = self.request.noted or self._noted
         if self._told:
             outbox.poke()
 
@@ -154,6 +157,7 @@ class UnitOfWork:
         await self._write(outbox.insert(await self._sealed_events(), self.tenant_id))
         await self._write(audit.insert(self._trail, self.request, self.now))
         self._told = self._told or bool(self._events)
+        self._noted = self._noted or bool(self._trail)
         self._events.clear()
         self._trail.clear()
 

@@ -88,6 +88,19 @@ class Fields:
         )
 
 
+def outline(shape: Shape | None) -> str:
+    """Return a shape as a text without the values that it compares with, which may be about somebody; "" lets everything through."""
+    if shape is None:
+        return ""
+    return fold(
+        shape,
+        lambda test: " ".join((test.field, test.how, *("?" for _ in test.parameters))),
+        negate=lambda term: f"NOT ({term})",
+        every=" AND ".join,
+        some=lambda terms: f"({' OR '.join(terms)})",
+    )
+
+
 def _meaning(field: Field, comparison: Comparison, values: dict[str, object]) -> Shape:
     """Return the tests that a comparison stands for, and add what they compare with to the values."""
     value = comparison.value

@@ -1,6 +1,7 @@
 """The chain: stages around every RPC, composed once at the start into one gRPC interceptor."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
@@ -129,13 +130,17 @@ def _with(behaviour: Callable[..., Awaitable[Any]], stream: Any) -> Callable[[Ca
 
 
 def _behaviour(handler: Handler) -> Callable[..., Awaitable[Any]]:
-    """Return the servicer's method as one awaitable, whatever streams: answers of a stream are written as they come."""
+    """Return the servicer's method as one awaitable, whatever streams: answers of a stream are written as they come.
+
+    However the call ends, the generator of its answers ends with it, here and in this call's context.
+    """
     if handler.response_streaming:
         answers: Any = handler.stream_stream or handler.unary_stream
 
         async def write(call: Call, stream: Any = None) -> None:
-            async for answer in answers(stream if stream is not None else call.message, call.context):
-                await call.context.write(answer)
+            async with aclosing(answers(stream if stream is not None else call.message, call.context)) as each:
+                async for answer in each:
+                    await call.context.write(answer)
 
         return write
     single: Any = handler.stream_unary or handler.unary_unary

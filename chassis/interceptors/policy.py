@@ -2,11 +2,10 @@
 
 from typing import Any, ClassVar
 
-from chassis import clock, contract
+from chassis import clock, contract, permissions
 from chassis.contract import Access
-from chassis.errors import PermissionDenied, Reason, Unauthenticated
+from chassis.errors import Reason, Unauthenticated
 from chassis.interceptors.chain import Call, Next
-from chassis.telemetry import metrics
 
 
 class Policy:
@@ -17,11 +16,8 @@ class Policy:
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Refuse a caller without the permission, or whose authentication is too old for the call."""
         method = call.method
-        if method.access is Access.PERMISSION and not call.request.caller.may(method.permission):
-            metrics.DENIED.labels(method.permission_name).inc()
-            raise PermissionDenied(
-                Reason.PERMISSION_MISSING, f"this needs the permission {method.permission_name}", permission=method.permission_name
-            )
+        if method.access is Access.PERMISSION:
+            permissions.must(call.request.caller, method.permission)
         if method.step_up_max_age is not None:
             self._check_age(call, method.step_up_max_age)
         if method.resource and call.message is not None:

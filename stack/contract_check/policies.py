@@ -8,7 +8,7 @@ from stack.contract_check.fault import Fault
 from stack.contract_check.image import Image, Method
 
 # The verbs that change nothing; every other method is a write.
-READS: Final = ("Get", "BatchGet", "List", "Search", "Suggest", "Count", "Check", "Preview", "Stream")
+READS: Final = ("Get", "BatchGet", "List", "Search", "Suggest", "Count", "Check", "Preview", "Stream", "Export")
 
 UNAUDITED_WRITES: Final[Mapping[str, str]] = {
     "kith.edge.v1.EventService.IssueTicket": "it leaves nothing behind until the ticket is used, and that is an event",

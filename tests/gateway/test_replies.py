@@ -1,11 +1,13 @@
 """Answers: JSON, problem documents, streams, and the headers around them."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from grpc import StatusCode
 
+from gateway import media
 from gateway.main import build
 from gateway.upstreams import Upstreams
 from tests.gateway.conftest import Tokens
@@ -157,12 +159,33 @@ async def test_an_early_error_of_a_stream_is_a_plain_status(call: Client) -> Non
 
 async def test_a_download_is_the_bytes_themselves(call: Client) -> None:
     answer = await call("GET", "/v1/downloads?count=3")
-    assert (answer.headers["content-type"], answer.body) == ("text/csv", b"0,1,2,")
+    assert (answer.headers["content-type"], answer.body, answer.complete) == ("text/csv", b"0,1,2,", True)
 
 
-async def test_a_download_that_fails_breaks_off(call: Client) -> None:
-    with pytest.raises(Exception, match="it is gone"):
-        await call("GET", "/v1/downloads?count=3&fail_after=1")
+async def test_a_download_names_its_file(call: Client) -> None:
+    disposition = (await call("GET", "/v1/downloads?count=1")).headers["content-disposition"]
+    assert disposition == "attachment; filename=\"Gr__en _1_2_.csv\"; filename*=UTF-8''Gr%C3%B6%C3%9Fen%20%221_2%22.csv"
+    assert media.attachment("contacts-2026-01-31.csv") == b'attachment; filename="contacts-2026-01-31.csv"'
+    assert b"\n" not in media.attachment("a\r\nset-cookie: b")
+
+
+async def test_head_of_a_download_has_its_headers_and_ends_the_call(call: Client, shop: Shop) -> None:
+    before = shop.cancelled
+    answer = await call("HEAD", "/v1/downloads?count=100000000")
+    assert (answer.status, answer.body, "content-disposition" in answer.headers) == (200, b"", True)
+    async with asyncio.timeout(5):
+        while shop.cancelled == before:  # noqa: ASYNC110 - the service's doing
+            await asyncio.sleep(0.01)
+
+
+async def test_a_download_that_fails_early_is_a_plain_problem(call: Client) -> None:
+    answer = await call("GET", "/v1/downloads?count=3&fail_after=0")
+    assert (answer.status, answer.code) == (404, "NOT_FOUND")
+
+
+async def test_a_download_that_fails_late_breaks_off_and_says_nothing_more(call: Client) -> None:
+    answer = await call("GET", "/v1/downloads?count=3&fail_after=1")
+    assert (answer.status, answer.body, answer.complete) == (200, b"0,", False)
 
 
 async def test_an_upload_passes_piece_by_piece(call: Client, shop: Shop) -> None:

@@ -79,6 +79,37 @@ async def test_a_request_over_the_wire(port: int) -> None:
             assert len([line async for line in stream.aiter_lines() if line.startswith("data:")]) == 3
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_no_client_takes_a_broken_download_for_a_whole_one(port: int, version: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /v1/downloads?count=3&fail_after=1 HTTP/%b\r\nhost: x\r\n\r\n" % version)
+    with pytest.raises(ConnectionError):
+        await reader.read()
+    writer.close()
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+async def test_a_slow_reader_holds_a_download_up_and_one_that_leaves_ends_it(port: int, shop: Shop) -> None:
+    cancelled = shop.cancelled
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /v1/downloads?count=100000000 HTTP/1.1\r\nhost: x\r\n\r\n")
+    held = await settled(shop)
+    assert held < 1_000_000
+    writer.transport.abort()
+    async with asyncio.timeout(5):
+        while shop.cancelled == cancelled:  # noqa: ASYNC110 - the service's doing
+            await asyncio.sleep(0.01)
+
+
+async def settled(shop: Shop) -> int:
+    """Return how many pieces the service had written when it wrote no more for a while."""
+    before = -1
+    while shop.written != before:
+        before = shop.written
+        await asyncio.sleep(0.5)
+    return before
+
+
 @pytest.mark.parametrize("raw", [b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"])
 async def test_what_is_no_http_is_a_problem_document(port: int, raw: bytes) -> None:
     status, body = parsed(await say(port, raw))

@@ -30,7 +30,8 @@ class Two:
 
     async def ask(self, asked: Probe) -> tuple[int, Any]:
         answer = await self.caller.call(asked.verb, asked.path, params=asked.query, json=asked.body)
-        return answer.status_code, answer.json()
+        is_json = answer.headers["content-type"].endswith("json")
+        return answer.status_code, answer.json() if is_json else answer.text
 
     async def others(self) -> dict[str, Any]:
         """Return all that the other organisation has."""

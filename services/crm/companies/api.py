@@ -1,5 +1,8 @@
 """CompanyService: message in, message out."""
 
+from collections.abc import AsyncIterator
+
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 
 from chassis.database import unit_of_work
@@ -18,6 +21,7 @@ from kith.crm.v1.companies_pb2 import (
     Company,
     CreateCompanyRequest,
     DeleteCompanyRequest,
+    ExportCompaniesRequest,
     GetCompanyRequest,
     ListCompaniesRequest,
     ListCompaniesResponse,
@@ -55,6 +59,10 @@ class CompanyService(CompanyServiceServicer):
         async with unit_of_work() as work:
             rows, token = await store.LISTING.page(work, Ask.of(request))
         return ListCompaniesResponse(companies=map(store.message, rows), next_page_token=token)
+
+    def ExportCompanies(self, request: ExportCompaniesRequest, context: Context) -> AsyncIterator[HttpBody]:
+        """Yield a view as a file."""
+        return store.EXPORT.pieces(request)
 
     async def CreateCompany(self, request: CreateCompanyRequest, context: Context) -> Company:
         """Keep a new company."""

@@ -8,10 +8,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import filters
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.exports import Export
 from chassis.filters import Fields
 from chassis.listing import Listing
 from chassis.mapping import Mapping
 from kith.crm.v1.companies_pb2 import Company
+from kith.options.v1.permissions_pb2 import PERMISSION_CRM_COMPANIES_READ
 from services.crm.parts import texts
 from services.crm.records.store import Store, indices, record_columns, reference, word
 from services.crm.store import METADATA
@@ -61,6 +63,10 @@ LISTING: Final = Listing(
         filters.timestamp("update_time", _C.update_time),
     ),
 )
+message: Final = _MAPPING.message
+"""How a row that the listing found is a company."""
+EXPORT: Final = Export("companies", Company, LISTING, message, permission=PERMISSION_CRM_COMPANIES_READ)
+
 LIVE: Final = Query(
     select(_C.id)
     .where(_C.id == func.any(bindparam("ids", type_=ARRAY(_C.id.type))), _C.delete_time.is_(None))
@@ -75,11 +81,6 @@ def _by(column: Column[Any]) -> Query:
 
 FIND: Final = {"domain": _by(_C.domain), "name": _by(_C.sort_name)}
 """How live companies are found by domain or folded name, many at once."""
-
-
-def message(row: dict[str, Any]) -> Company:
-    """Return the company of a row that the listing found."""
-    return _MAPPING.message(row)
 
 
 async def live(work: UnitOfWork, ids: Collection[str]) -> set[str]:

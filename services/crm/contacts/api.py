@@ -1,5 +1,8 @@
 """ContactService: message in, message out."""
 
+from collections.abc import AsyncIterator
+
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 
 from chassis.database import unit_of_work
@@ -18,6 +21,7 @@ from kith.crm.v1.contacts_pb2 import (
     Contact,
     CreateContactRequest,
     DeleteContactRequest,
+    ExportContactsRequest,
     GetContactRequest,
     ListContactsRequest,
     ListContactsResponse,
@@ -55,6 +59,10 @@ class ContactService(ContactServiceServicer):
         async with unit_of_work() as work:
             rows, token = await store.LISTING.page(work, Ask.of(request))
         return ListContactsResponse(contacts=map(store.message, rows), next_page_token=token)
+
+    def ExportContacts(self, request: ExportContactsRequest, context: Context) -> AsyncIterator[HttpBody]:
+        """Yield a view as a file."""
+        return store.EXPORT.pieces(request)
 
     async def CreateContact(self, request: CreateContactRequest, context: Context) -> Contact:
         """Keep a new contact."""

@@ -22,10 +22,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import filters
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.exports import Export
 from chassis.filters import Field, Fields
 from chassis.listing import Listing
 from chassis.mapping import Mapping
 from kith.crm.v1.contacts_pb2 import Contact, ContactStatus
+from kith.options.v1.permissions_pb2 import PERMISSION_CRM_CONTACTS_READ
 from services.crm.companies.store import companies
 from services.crm.contacts import rules
 from services.crm.parts import emails, phones, texts
@@ -115,6 +117,10 @@ LISTING: Final = Listing(
     ),
 )
 
+message: Final = _MAPPING.message
+"""How a row that the listing found is a contact."""
+EXPORT: Final = Export("contacts", Contact, LISTING, message, permission=PERMISSION_CRM_CONTACTS_READ)
+
 _KEY_COLUMNS: Final = ("contact_id", "kind", "key")
 _given: Final = unnested(contact_keys, _KEY_COLUMNS)
 _ADD_KEYS: Final = Query(contact_keys.insert().from_select(_KEY_COLUMNS, select(*(_given.c[name] for name in _KEY_COLUMNS))))
@@ -135,11 +141,6 @@ _BY_KEY = (
 )
 FIND: Final = {kind: Query(_BY_KEY.where(contact_keys.c.kind == kind)) for kind in (rules.EMAIL, rules.PHONE)}
 """How live contacts are found by normalised keys, many at once."""
-
-
-def message(row: dict[str, Any]) -> Contact:
-    """Return the contact of a row that the listing found."""
-    return _MAPPING.message(row)
 
 
 async def add_keys(work: UnitOfWork, keys: Sequence[tuple[str, str, str]]) -> None:

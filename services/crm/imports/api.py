@@ -6,7 +6,7 @@ from typing import Final
 from google.api.httpbody_pb2 import HttpBody
 from grpc.aio import ServicerContext
 
-from chassis import ids
+from chassis import ids, sheets
 from chassis.database import unit_of_work
 from chassis.errors import FailedPrecondition, NotFound, Violation, raise_for
 from chassis.errors import Reason as Common
@@ -26,7 +26,6 @@ from kith.crm.v1.imports_pb2 import (
 )
 from kith.crm.v1.imports_pb2_grpc import ImportServiceServicer
 from services.crm.imports import actions, columns, store, uploading
-from services.crm.parts import sheets
 from services.crm.reasons import Reason
 from services.crm.records import permissions
 from services.crm.runs import actions as runs

@@ -4,10 +4,14 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from chassis import sheets
+
 _TEXT_FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"', re.DOTALL)
-_GUARDED: Final = re.compile(r"'(?=[=+\-@\t\r])")
 _NUMBER: Final = re.compile(r"[0-9]{1,3}(?:(?P<mark>[., '\u00a0\u202f])[0-9]{3})(?:(?P=mark)[0-9]{3})*|[0-9]+")
 _SEVERAL: Final = re.compile(r"\s*[;\n|]\s*|\s*,\s+|,")
+_ALIGNED: Final = re.compile(r"\s*[;\n]\s*")
+_NUMBERS: Final = re.compile(r"\s*[\n|]\s*|\s*;(?!\s*ext=)\s*", re.IGNORECASE)
+_LINES: Final = re.compile(r"\r\n|\r|\n")
 
 
 class CellError(ValueError):
@@ -21,7 +25,7 @@ def plain(cell: str) -> str:
         return found[1].replace('""', '"').strip()
     if cell.startswith("="):
         raise CellError("is a formula; save its value instead")
-    return _GUARDED.sub("", cell, count=1)
+    return sheets.unguarded(cell)
 
 
 def whole(cell: str, *, decimal_comma: bool) -> int:
@@ -38,8 +42,23 @@ def whole(cell: str, *, decimal_comma: bool) -> int:
 
 
 def several(cell: str) -> list[str]:
-    """Return the parts of a cell that holds several, with semicolons, commas, bars or line breaks between them."""
-    return [part for part in _SEVERAL.split(cell) if part]
+    """Return the parts of a cell that holds several, with semicolons, commas, bars or line breaks between them; a quoted one whole."""
+    return [part for part in sheets.separated(cell, _SEVERAL) if part]
+
+
+def aligned(cell: str) -> list[str]:
+    """Return the parts of a cell that says something about each part of another one, the empty ones too."""
+    return sheets.separated(cell, _ALIGNED)
+
+
+def numbers(cell: str) -> list[str]:
+    """Return the phone numbers of a cell, with semicolons, bars or line breaks between them: commas and "ext" belong to a number."""
+    return [part for part in sheets.separated(sheets.unguarded(cell), _NUMBERS) if part]
+
+
+def lines(cell: str) -> list[str]:
+    """Return the lines of an address."""
+    return sheets.separated(cell, _LINES)
 
 
 def moment(cell: str) -> datetime:

@@ -33,7 +33,7 @@ def _address(name: str) -> Put:
 
 
 def _lines(record: Any, value: str, _: bool) -> None:  # noqa: FBT001
-    record.address.lines.extend(line.strip() for line in value.splitlines())
+    record.address.lines.extend(cells.lines(value))
 
 
 def _emails(record: Any, value: str, _: bool) -> None:  # noqa: FBT001
@@ -42,11 +42,28 @@ def _emails(record: Any, value: str, _: bool) -> None:  # noqa: FBT001
 
 
 def _phones(record: Any, value: str, _: bool) -> None:  # noqa: FBT001
-    record.phones.add(number=value)
+    for number in cells.numbers(value):
+        record.phones.add(number=number)
 
 
 def _tags(record: Any, value: str, _: bool) -> None:  # noqa: FBT001
     record.tags.extend(cells.several(value))
+
+
+def _networks(record: Any, value: str, _: bool) -> None:  # noqa: FBT001
+    for network in cells.aligned(value):
+        record.social_profiles.add(network=network)
+
+
+def _of_each(parts: str, name: str) -> Put:
+    def put(record: Any, value: str, _: bool) -> None:  # noqa: FBT001
+        given, found = cells.aligned(value), getattr(record, parts)
+        if len(given) > len(found):
+            raise CellError(f"has more entries than {parts}")
+        for part, text in zip(found, given, strict=False):
+            setattr(part, name, text)
+
+    return put
 
 
 def _name(record: Any, value: str, decimal_comma: bool) -> None:  # noqa: FBT001
@@ -73,6 +90,7 @@ def _contacted(record: Any, value: str, _: bool) -> None:  # noqa: FBT001
 
 _PARTS: Final[Mapping[str, Put]] = {
     "phones": _phones,
+    "phones.label": _of_each("phones", "label"),
     "owner_id": _text("owner_id"),
     "source": _text("source"),
     "tags": _tags,
@@ -84,6 +102,9 @@ FIELDS: Final[Mapping[RecordKind.ValueType, Mapping[str, Put]]] = {
         **{name: _text(name) for name in ("given_name", "family_name", "title", "department", "company_id")},
         "name": _name,
         "emails": _emails,
+        "emails.label": _of_each("emails", "label"),
+        "social_profiles": _networks,
+        "social_profiles.url": _of_each("social_profiles", "url"),
         "status": _status,
         "last_contacted_time": _contacted,
         **_PARTS,
@@ -96,6 +117,10 @@ FIELDS: Final[Mapping[RecordKind.ValueType, Mapping[str, Put]]] = {
 }
 REPEATED: Final = frozenset({"emails", "phones", "tags", "address.lines"})
 """Fields that several columns may become."""
+ABOUT_OTHERS: Final = frozenset({"emails.label", "phones.label", "social_profiles.url"})
+"""Fields that say something about the parts that other columns give, and are therefore filled after them."""
+_OURS: Final = frozenset({"id", "etag", "create_time", "update_time", "delete_time", "display_name", "phones.e164", "phones.extension"})
+"""Columns of exports that only the service fills: whatever their values look like, they are left out."""
 UNCOOKED: Final = frozenset({"phones"})
 """Fields whose own rules know what spreadsheets put around a value."""
 
@@ -121,6 +146,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "notes": "description",
 }  # fmt: skip
 """What headers usually mean, folded."""
+_PATHS: Final = _OURS.union(*FIELDS.values())
 _COMPANY_WORDS: Final = frozenset({"company", "company name", "organisation", "organization", "account name", "firma"})
 
 
@@ -129,7 +155,7 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
     first, *others = rows
     if any(_is_value(cell) for cell in first):
         return False
-    if any(_word(cell) in _NAMES for cell in first):
+    if any(_word(cell) in _NAMES or cell in _PATHS for cell in first):
         return True
     return any(_is_value(cell) for row in others for cell in row)
 
@@ -138,7 +164,7 @@ def propose(kind: RecordKind.ValueType, headers: Sequence[str], samples: Sequenc
     """Return the field that each column probably is, "" where nothing says so. A field that is one value is given to one column."""
     proposed: list[str] = []
     for index, header in enumerate(headers):
-        field = _meant(kind, header) or _seen([row[index] for row in samples if index < len(row)])
+        field = "" if header in _OURS else _meant(kind, header) or _seen([row[index] for row in samples if index < len(row)])
         fits = field in FIELDS[kind] and (field in REPEATED or field not in proposed)
         proposed.append(field if fits else "")
     return proposed

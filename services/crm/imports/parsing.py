@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from chassis.errors import Violation
 from kith.crm.v1.imports_pb2 import Import
 from services.crm.imports.cells import CellError, plain
-from services.crm.imports.columns import FIELDS, UNCOOKED
+from services.crm.imports.columns import ABOUT_OTHERS, FIELDS, UNCOOKED
 from services.crm.imports.sheet import Line
 from services.crm.records.actions import Records
 
@@ -25,6 +25,7 @@ class Parser:
     def __init__(self, current: Import, records: Records[Any], region: str) -> None:
         puts = FIELDS[current.kind]
         self._columns = [(column.header, column.field, puts.get(column.field)) for column in current.columns]
+        self._order = sorted(range(len(self._columns)), key=lambda index: self._columns[index][1] in ABOUT_OTHERS)
         self._decimal_comma = current.delimiter == ";"
         self._records = records
         self._region = region
@@ -44,7 +45,9 @@ class Parser:
     def _fill(self, record: Any, cells: Sequence[str]) -> Iterable[str]:
         if any(cell.strip() for cell in cells[len(self._columns) :]):
             yield f"has {len(cells)} cells, the file has {len(self._columns)} columns"
-        for (header, field, put), cell in zip(self._columns, cells, strict=False):
+        for index in self._order:
+            header, field, put = self._columns[index]
+            cell = cells[index] if index < len(cells) else ""
             if put is None or not cell.strip():
                 continue
             try:

@@ -2,9 +2,8 @@
 
 from typing import Final
 
+from chassis import permissions
 from chassis.context import Caller
-from chassis.contract import permission_name
-from chassis.errors import PermissionDenied, Reason
 from kith.crm.v1.parts_pb2 import RecordKind
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_COMPANIES_WRITE, PERMISSION_CRM_CONTACTS_WRITE
 
@@ -16,7 +15,4 @@ _WRITE: Final = {
 
 def must_write(caller: Caller, kind: RecordKind.ValueType) -> None:
     """Refuse a caller who may not write records of the kind."""
-    permission = _WRITE[kind]
-    if not caller.may(permission):
-        name = permission_name(permission)
-        raise PermissionDenied(Reason.PERMISSION_MISSING, f"this needs the permission {name}", permission=name)
+    permissions.must(caller, _WRITE[kind])

@@ -17,6 +17,7 @@ class Answer:
     headers: dict[str, str]
     cookies: list[str]
     body: bytes
+    complete: bool = True
 
     @property
     def json(self) -> Any:
@@ -68,9 +69,11 @@ class Client:
             "client": (self._address, 12345),
         }
         incoming = self._messages(pieces, pause=pause, leave=leave)
+        aborted = asyncio.Event()
+        scope["abort"] = aborted.set
 
         async def receive() -> Any:
-            return await anext(incoming)
+            return {"type": "http.disconnect"} if aborted.is_set() else await anext(incoming)
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -86,6 +89,7 @@ class Client:
             {name: value for name, value in found if name != "set-cookie"},
             [value for name, value in found if name == "set-cookie"],
             b"".join(message.get("body", b"") for message in sent[1:]),
+            complete=not sent[-1].get("more_body", False),
         )
 
     async def _messages(self, pieces: list[bytes], *, pause: float, leave: bool) -> AsyncIterator[Any]:

@@ -1,5 +1,6 @@
 """The test service: echoes what it is asked, and remembers it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -14,9 +15,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from gateway.contract import Contract
+from kith.common.v1.exports_pb2 import Download
 
 SERVICE = "kith.shop.v1.ShelfService"
 MARK = "SECRET-INSIDE"
+FILE_NAME = 'Größen "1/2".csv'
 
 
 class Shop(grpc.GenericRpcHandler):
@@ -28,6 +31,7 @@ class Shop(grpc.GenericRpcHandler):
         self.seen: list[Any] = []
         self.metadata: list[dict[str, Any]] = []
         self.cancelled = 0
+        self.written = 0
 
     @property
     def last(self) -> Any:
@@ -135,10 +139,17 @@ class Shop(grpc.GenericRpcHandler):
             yield self.new["Shelf"](id=str(number))
 
     async def on_Download(self, request: Any, context: aio.ServicerContext) -> AsyncIterator[Any]:
-        for number in range(request.count):
-            if request.HasField("fail_after") and number == request.fail_after:
-                await self._fail(context)
-            yield self._kind(self.method("Download").output_type)(content_type="text/csv", data=b"%d," % number)
+        kind = self._kind(self.method("Download").output_type)
+        name = {"type_url": "type.googleapis.com/kith.common.v1.Download", "value": Download(file_name=FILE_NAME).SerializeToString()}
+        try:
+            for number in range(request.count):
+                if request.HasField("fail_after") and number == request.fail_after:
+                    await self._fail(context)
+                yield kind(content_type="text/csv", data=b"%d," % number, extensions=[] if number else [name])
+                self.written = number + 1
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled += 1
+            raise
 
     async def _fail(self, context: aio.ServicerContext) -> None:
         status = status_pb2.Status(code=5, message="it is gone")

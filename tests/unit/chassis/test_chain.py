@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import grpc
 import psycopg
 import pytest
+from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2
 from grpc import aio
 from grpc_status import rpc_status
@@ -51,6 +52,10 @@ class Contacts(rpcs.ContactServiceServicer):
     async def GetContact(self, request: messages.GetContactRequest, context: Any) -> messages.Contact:
         result = self._does()
         return messages.Contact(id=await result if asyncio.iscoroutine(result) else result)
+
+    def ExportContacts(self, request: messages.ExportContactsRequest, context: Any) -> AsyncIterator[HttpBody]:
+        stream: AsyncIterator[HttpBody] = self._does()
+        return stream
 
 
 @asynccontextmanager
@@ -170,3 +175,21 @@ async def test_a_method_outside_of_the_contract_is_unimplemented() -> None:
             with pytest.raises(aio.AioRpcError) as failed:
                 await channel.unary_unary(path)(b"")
             assert failed.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_stream_that_nobody_reads_on_ends_where_it_stands_and_in_its_own_call() -> None:
+    ended: asyncio.Queue[str] = asyncio.Queue()
+
+    async def stream() -> AsyncIterator[HttpBody]:
+        try:
+            while True:
+                yield HttpBody(data=b"x")
+        finally:
+            await asyncio.sleep(0)
+            ended.put_nowait(context.current().request_id)
+
+    async with served(stream, permissions=-1) as channel:
+        call = rpcs.ContactServiceStub(channel).ExportContacts(messages.ExportContactsRequest())
+        await call.read()
+        call.cancel()
+        assert await asyncio.wait_for(ended.get(), 5)

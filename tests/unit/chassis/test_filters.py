@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, Table, Text, Uuid, create_engine, literal_column, select
 
 from chassis.errors import InvalidArgument, Reason
-from chassis.filters import Fields, boolean, enum, integer, key, text, timestamp, uuid
+from chassis.filters import Fields, boolean, enum, integer, key, outline, text, timestamp, uuid
 from chassis.filters.fields import after_prefix
 from chassis.filters.syntax import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse
 from kith.crm.v1.contacts_pb2 import ContactStatus
@@ -237,3 +237,15 @@ def test_the_condition_chooses_the_rows_that_the_words_mean(case: tuple[str, Jud
         database.execute(people.insert(), [{**row, "status": "active"} for row in ROWS])
         statement = select(people.c.id).where(JUDGED.condition(found.shape), literal_column("1") == 1)
         assert set(database.scalars(statement, dict(found.values))) == {row["id"] for row in ROWS if means(row)}
+
+
+@pytest.mark.parametrize(
+    ("filter_text", "shown"),
+    [
+        ("", ""),
+        ('name = "ann*" age > 5', "name prefix ? ? AND age > ?"),
+        ('NOT mail = "a@example.com" OR team:*', "(NOT (mail = ?) OR team set)"),
+    ],
+)
+def test_an_outline_tells_what_was_asked_and_nothing_of_whom(filter_text: str, shown: str) -> None:
+    assert outline(FIELDS.read(filter_text).shape) == shown

@@ -136,3 +136,20 @@ def test_an_ask_takes_what_the_request_has() -> None:
     request = ListContactsRequest(page_size=3, page_token="t", filter="f", order_by="o", show_deleted=True)
     assert Ask.of(request) == Ask(page_size=3, page_token="t", filter="f", order_by="o", show_deleted=True)
     assert Ask.of(ListMembersRequest(page_size=3)) == Ask(page_size=3)
+
+
+async def test_a_walk_goes_on_behind_the_last_row_each_time(listing: Listing) -> None:
+    work = Work(2)
+    walk = listing.walk(Ask(filter="age = 5", order_by="born"))
+    rows = [await walk.next(work, 2) for _ in range(2)]  # type: ignore[arg-type]
+    assert [len(each) for each in rows] == [2, 2]
+    assert [values for _, values in work.asked] == [
+        {"page_rows": 2, "filter_0": 5},
+        {"page_rows": 2, "filter_0": 5, "page_last_key": rows[0][-1]["born"], "page_last_id": "id-1"},
+    ]
+
+
+@pytest.mark.parametrize("asked", [{"filter": "height = 5"}, {"order_by": "age"}])
+def test_a_walk_that_cannot_be_is_refused_before_it_begins(listing: Listing, asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument):
+        listing.walk(Ask(**asked))

@@ -215,3 +215,12 @@ async def test_a_call_that_only_asks_leaves_its_key_unused(admin: Admin, call: C
         work.answer(Contact())
     assert [await rows(admin, table) for table in ("outbox", "audit_log", "idempotency")] == [0, 0, 0]
     await keep(call, "key", b"in earnest")
+
+
+async def test_a_call_of_several_units_of_work_leaves_the_line_that_the_contract_asks_for_once(admin: Admin, call: Call) -> None:
+    request = call()
+    request.method = next(method for method in contract.methods("kith.crm.v1.ContactService") if method.name == "ExportContacts")
+    for _ in range(3):
+        async with unit_of_work():
+            pass
+    assert await rows(admin, "audit_log") == 1
