@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Final, Self
 
 import nats.errors
 import structlog
+from nats.js.errors import APIError
 from psycopg.rows import DictRow
-from sqlalchemy import ARRAY, BigInteger, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam, func, select
 
 from chassis import names
 from chassis.database import outbox
@@ -17,6 +18,7 @@ from chassis.database.statements import Query
 from chassis.database.system_tables import outbox as table
 from chassis.events.broker import Broker
 from chassis.events.envelope import Envelope
+from chassis.events.held import Held
 from chassis.events.leadership import Connection, lead, sleep_unless
 from chassis.telemetry import metrics
 
@@ -30,7 +32,14 @@ DRAIN_SECONDS: Final = 5.0
 MEASURED: Final = 5.0  # seconds between two measurements of the backlog
 COUNTED: Final = 10_000  # rows; a longer backlog is not counted to its end
 
-_PENDING: Final = Query(select(table).where(table.c.published_at.is_(None)).order_by(table.c.seq).limit(bindparam("size")))
+TOO_LARGE: Final = 10054  # JSStreamMessageExceedsMaximumErr of nats-server
+
+_PENDING: Final = Query(
+    select(table)
+    .where(table.c.published_at.is_(None), table.c.key != func.all(bindparam("held", type_=ARRAY(Text()))))
+    .order_by(table.c.seq)
+    .limit(bindparam("size"))
+)
 _MARK: Final = Query(
     table.update().where(table.c.seq == func.any(bindparam("seqs", type_=ARRAY(BigInteger())))).values(published_at=func.now())
 )
@@ -46,6 +55,7 @@ class Relay:
     """Runs inside its block; only one of a service's processes carries at a time. `dsn` is the system role's."""
 
     def __init__(self, broker: Broker, *, service: str, dsn: str) -> None:
+        self._client = broker.client
         self._jetstream = broker.jetstream
         self._stream = names.stream(service)
         self._dsn = dsn
@@ -53,6 +63,7 @@ class Relay:
         self._poked = outbox.waker()
         self._stopping = asyncio.Event()
         self._measured = 0.0
+        self._held = Held()
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(lead(self._dsn, "relay", self._carry, self._stopping), name="relay")
@@ -67,7 +78,7 @@ class Relay:
         await asyncio.gather(self._running, return_exceptions=True)
 
     async def _carry(self, connection: Connection) -> None:
-        """Carry until nothing is left after the stop; come back after a pause when NATS does not take something."""
+        """Carry until nothing is left after the stop; come back after a pause when NATS takes nothing."""
         pause = FIRST_PAUSE
         while True:
             self._poked.clear()
@@ -77,7 +88,7 @@ class Relay:
                 await connection.execute(_MARK.sql, _MARK.bind({"seqs": carried}))
                 metrics.OUTBOX_PUBLISHED.inc(len(carried))
             await self._measure(connection)
-            if len(carried) < len(rows):
+            if len(carried) < sum(row["key"] not in self._held for row in rows):
                 await sleep_unless(self._stopping, pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
@@ -88,7 +99,7 @@ class Relay:
                 return
 
     async def _pending(self, connection: Connection) -> list[DictRow]:
-        return await (await connection.execute(_PENDING.sql, _PENDING.bind({"size": BATCH}))).fetchall()
+        return await (await connection.execute(_PENDING.sql, _PENDING.bind({"size": BATCH, "held": self._held.waiting()}))).fetchall()
 
     async def _publish(self, rows: Sequence[DictRow]) -> list[int]:
         """Return the rows that the stream has now. Events of one key go one after the other, keys side by side."""
@@ -105,12 +116,22 @@ class Relay:
             for row in rows:
                 headers = Envelope.of_row(row).headers()
                 try:
+                    if self._client.max_payload < len(row["payload"]) + _size(headers):
+                        raise nats.errors.MaxPayloadError  # the server would close the connection
                     await self._jetstream.publish(row["subject"], row["payload"], timeout=ACK_SECONDS, stream=self._stream, headers=headers)
                 except (nats.errors.Error, OSError) as error:
-                    log.warning("publish_failed", error_type=type(error).__name__, message_id=headers["Nats-Msg-Id"])
+                    self._failed(row, error)
                     break
+                self._held.release(row["key"])
                 carried.append(row["seq"])
         return carried
+
+    def _failed(self, row: DictRow, error: Exception) -> None:
+        if isinstance(error, nats.errors.MaxPayloadError) or (isinstance(error, APIError) and error.err_code == TOO_LARGE):
+            self._held.hold(row["key"])
+            log.error("event_too_large", message_id=row["id"], subject=row["subject"], size=len(row["payload"]))
+        else:
+            log.warning("publish_failed", error_type=type(error).__name__, message_id=row["id"])
 
     async def _measure(self, connection: Connection) -> None:
         if monotonic() - self._measured < MEASURED:
@@ -120,3 +141,8 @@ class Relay:
         if row is not None:
             metrics.OUTBOX_PENDING.set(row["pending"])
             metrics.OUTBOX_OLDEST_AGE.set(row["age"])
+
+
+def _size(headers: Mapping[str, str]) -> int:
+    """Return how many bytes headers are on the wire at the most: each on a line of its own, below a line with the version."""
+    return 128 + sum(len(name) + len(value) + 4 for name, value in headers.items())

@@ -61,6 +61,7 @@ POOL_WAIT = Histogram("db_client_connection_wait_time_seconds", "Time that units
 # Events.
 OUTBOX_PENDING = Gauge("kith_outbox_pending", "Events that are committed and not published yet.")
 OUTBOX_OLDEST_AGE = Gauge("kith_outbox_oldest_age_seconds", "Age of the oldest event that is not published yet.")
+OUTBOX_HELD = Gauge("kith_outbox_held_keys", "Keys that wait because their next event is larger than the stream takes.")
 OUTBOX_PUBLISHED = Counter("kith_outbox_published_total", "Events that the relay published.")
 MESSAGING_PROCESS_DURATION = Histogram(
     "messaging_process_duration_seconds", "Duration of handling an event, its commit included.", _MESSAGE_LABELS, buckets=CALL_BUCKETS
