@@ -43,7 +43,6 @@ _BROKEN: Final = frozenset({StatusCode.UNKNOWN, StatusCode.INTERNAL, StatusCode.
 
 # What is said when a status came without details: then gRPC itself wrote its text, which names addresses and internals.
 _BARE: Final[Mapping[StatusCode, tuple[Reason, str]]] = {
-    StatusCode.CANCELLED: (Reason.UNAVAILABLE, "The call was cancelled."),
     StatusCode.INVALID_ARGUMENT: (Reason.FIELD_INVALID, "The request is not valid."),
     StatusCode.DEADLINE_EXCEEDED: (Reason.DEADLINE_EXCEEDED, "The call took longer than it may."),
     StatusCode.NOT_FOUND: (Reason.NOT_FOUND, "There is no such record."),
@@ -97,6 +96,8 @@ def of_call(error: aio.AioRpcError, *, if_match: bool) -> Problem:
     info = details.get(error_details_pb2.ErrorInfo)
     if code in _BROKEN:
         return Problem(STATUS[code], Reason.INTERNAL, HIDDEN)
+    if info is None and code is StatusCode.CANCELLED:
+        code = StatusCode.UNAVAILABLE  # not by us: a service that ends gives up calls that it has not begun
     if info is None:
         reason, detail = _BARE[code]
         return Problem(STATUS[code], reason, detail, retry_after=_retry_after(details, reason))

@@ -28,7 +28,7 @@ _OPTIONS: Final = (
     ("grpc.enable_retries", 1),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 500),  # who was told to come again in a second finds a service that is back
 )
 
 

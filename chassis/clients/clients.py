@@ -19,7 +19,7 @@ OPTIONS: Final = (
     ("grpc.enable_retries", 0),  # ours keep to a budget
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 500),  # else the breaker's probes fail although the target is back
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),

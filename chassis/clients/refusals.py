@@ -22,9 +22,11 @@ _PLAIN: Final = {
 def refusal(error: aio.AioRpcError, target: str) -> Refusal:
     """Return the refusal that a failed call ended with. One that has no reason of ours names the target and nothing else."""
     code = Code(error.code().value[0])
-    kind = BY_CODE.get(code, Internal)
     status = _status(error)
     info = _detail(status, error_details_pb2.ErrorInfo)
+    if info is None and code is Code.CANCELLED:
+        code = Code.UNAVAILABLE  # not by us: a service that ends gives up calls that it has not begun
+    kind = BY_CODE.get(code, Internal)
     if info is None:
         return kind(_PLAIN.get(code, Reason.INTERNAL), f"{target} does not answer as it should")
     request = _detail(status, error_details_pb2.BadRequest)

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -13,13 +13,14 @@ import pytest
 
 from stack.topology import EDGE, SERVICES
 from tests.chaos.load import Writer
-from tests.chaos.shaken import Shaken
+from tests.chaos.shaken import SETTLE_SECONDS, Shaken
+from tests.unit.chassis.moving import eventually
 
 pytestmark = pytest.mark.chaos
 
 CALLERS: Final = 6
 ANSWER_SECONDS: Final = 20
-SETTLED_SECONDS: Final = 0.5
+PAUSE: Final = 0.05
 
 
 class Caller:
@@ -44,7 +45,7 @@ class Caller:
             answer = await edge.request(verb, "/v1/contacts", **options)  # type: ignore[arg-type]
         except httpx.ConnectError:
             self.refused += 1  # nobody listened, so nothing was asked
-            await asyncio.sleep(SETTLED_SECONDS / 10)
+            await asyncio.sleep(PAUSE)
         except httpx.TransportError as error:
             self.faults.append(repr(error))
         else:
@@ -77,10 +78,16 @@ async def callers(edge: httpx.AsyncClient) -> AsyncIterator[list[Caller]]:
 async def test_a_process_that_is_asked_to_end_answers_what_it_was_asked(shaken: Shaken, shaken_edge: httpx.AsyncClient, name: str) -> None:
     await shaken.settled()
     async with callers(shaken_edge) as calling:
-        await asyncio.sleep(SETTLED_SECONDS)
+        await _all_are_answered(calling)
         before = shaken.state.processes[name].restarts
         assert shaken.signal(name, signal.SIGTERM)
         await shaken.restarted(name, before)
-        await asyncio.sleep(SETTLED_SECONDS)
+        await _all_are_answered(calling)
     assert [fault for caller in calling for fault in caller.faults] == []
-    assert all(caller.made for caller in calling)
+
+
+async def _all_are_answered(calling: Sequence[Caller]) -> None:
+    """Return when each caller created one more contact than now."""
+    before = [len(caller.made) for caller in calling]
+    more = lambda: all(len(caller.made) > made for caller, made in zip(calling, before, strict=True))  # noqa: E731 - it is only waited for
+    await eventually(more, seconds=SETTLE_SECONDS, pause=PAUSE)

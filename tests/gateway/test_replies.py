@@ -85,6 +85,11 @@ async def test_a_status_without_details_says_nothing_of_its_own(call: Client, co
     assert MARK.encode() not in answer.body
 
 
+async def test_a_call_that_a_service_gave_up_may_be_made_again(call: Client) -> None:
+    answer = await refuse(call, code=StatusCode.CANCELLED.value[0])
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "UNAVAILABLE", "1")
+
+
 async def test_an_exception_of_a_service_stays_inside(call: Client) -> None:
     answer = await refuse(call, message="crash")
     assert (answer.status, MARK.encode() in answer.body) == (500, False)

@@ -141,6 +141,13 @@ async def test_no_other_failure_is_repeated(clients: Clients, tenants: Tenants) 
     assert "secret" not in caught.value.message
 
 
+async def test_a_call_that_a_target_gave_up_is_refused_as_unavailable(clients: Clients, tenants: Tenants) -> None:
+    tenants.answer = aborts(grpc.StatusCode.CANCELLED)
+    with pytest.raises(Unavailable) as caught:
+        await TenantServiceStub(clients.channel()).GetTenant(Empty())
+    assert caught.value.reason is Reason.UNAVAILABLE
+
+
 async def test_only_a_write_with_a_key_is_repeated() -> None:
     server = aio.server()
     calls = 0
