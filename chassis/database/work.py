@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from google.protobuf.message import Message
-from psycopg import AsyncConnection, AsyncPipeline, sql
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline, generators, sql
 
 from chassis import clock, etags
 from chassis.context import Caller, Request, current
@@ -56,33 +56,33 @@ class UnitOfWork:
     async def all(self, query: Query, **values: Any) -> list[Row]:
         """Return every row of the statement."""
         with _span(query):
-            cursor = await self._connection.execute(query.sql, query.bind(values))
+            cursor = await self._executed(query, values)
             return await cursor.fetchall()
 
     async def first(self, query: Query, **values: Any) -> Row | None:
         """Return the first row of the statement, None if there is none."""
         with _span(query):
-            cursor = await self._connection.execute(query.sql, query.bind(values))
+            cursor = await self._executed(query, values)
             return await cursor.fetchone()
 
     async def run(self, query: Query, **values: Any) -> int:
         """Run a statement that answers with no rows; return how many it touched."""
         with _span(query):
-            cursor = await self._connection.execute(query.sql, query.bind(values))
+            cursor = await self._executed(query, values)
             await self._pipeline.sync()
             return cursor.rowcount
 
     async def send(self, query: Query, **values: Any) -> None:
         """Run a statement that answers with nothing; should it fail, that shows at a later one or at the commit."""
         with _span(query):
-            await self._connection.execute(query.sql, query.bind(values))
+            await self._executed(query, values)
 
     async def first_of_each(self, *queries: Query, **values: Any) -> list[Row | None]:
         """Return the first row of each statement; they run one after the other in one round trip."""
         cursors = []
         for query in queries:
             with _span(query):
-                cursors.append(await self._connection.execute(query.sql, query.bind(values)))
+                cursors.append(await self._executed(query, values))
         return [await cursor.fetchone() for cursor in cursors]
 
     def publish(self, event: Message, *, before: Message | None = None) -> None:
@@ -187,7 +187,15 @@ class UnitOfWork:
     async def _write(self, statement: tuple[Query, dict[str, Any]] | None) -> None:
         if statement is not None:
             query, values = statement
-            await self._connection.execute(query.sql, query.bind(values))
+            await self._executed(query, values)
+
+    async def _executed(self, query: Query, values: dict[str, Any]) -> AsyncCursor[Row]:
+        """Run a statement and send all of it: psycopg leaves what the socket does not take, and waits for an answer that cannot come."""
+        cursor = await self._connection.execute(query.sql, query.bind(values))
+        server = self._connection.pgconn
+        if server.flush():
+            await self._connection.wait(generators.send(server))
+        return cursor
 
     def _tenant(self) -> str:
         if not self.tenant_id:

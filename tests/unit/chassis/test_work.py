@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.errors import DivisionByZero, QueryCanceled
-from sqlalchemy import text
+from sqlalchemy import Text, bindparam, func, select, text
 
 from chassis import contract, ids
 from chassis.context import Caller, CallerKind, IdempotencyKey, Request, enter
@@ -28,6 +28,7 @@ Call = Callable[..., Request]
 
 SLEEP = Query(text("SELECT pg_sleep(60)"))
 FAIL = Query(text("SELECT 1 / 0"))
+LENGTH = Query(select(func.length(bindparam("text", type_=Text()))))
 ONE = Query(text("SELECT 1 AS one"))
 
 
@@ -165,6 +166,17 @@ async def test_an_event_and_its_trail_are_kept_alike_whether_alone_or_not(admin:
     assert told == [(event.contact.id, 2, request.caller.id) for event in events]
     trail = await (await admin.execute("SELECT resource_id, version, changed, actor_id FROM audit_log")).fetchall()
     assert sorted(trail) == [(event.contact.id, 2, ["given_name", "tags"], request.caller.id) for event in events]
+
+
+@pytest.mark.parametrize("size", [1_000_000, 8_000_000])
+async def test_large_rows_are_written_whole(admin: Admin, call: Call, size: int) -> None:
+    call("key", b"body")
+    async with asyncio.timeout(20), unit_of_work() as work:
+        await work.send(LENGTH, text="x" * size)
+        work.note("large", said="x" * size)
+        work.answer(Contact(id="x" * size))
+    found = await (await admin.execute("SELECT length(response), length(after ->> 'said') FROM idempotency, audit_log")).fetchall()
+    assert [(response > size, said) for response, said in found] == [(True, size)]
 
 
 async def test_what_cannot_be_written_beside_the_rows_undoes_them(admin: Admin, call: Call) -> None:
