@@ -64,13 +64,13 @@ class Opener:
         known: dict[_Wanted, SubjectKey | None] = {}
         missing: dict[str, set[_Wanted]] = defaultdict(set)
         for each in wanted:
-            if each in self._keys:
+            try:
                 known[each] = self._keys[each]
-            else:
+            except KeyError:
                 missing[each.tenant_id].add(each)
-        answers = await asyncio.gather(*(self._fetch(tenant_id, [*each]) for tenant_id, each in missing.items()))
-        for answer in answers:
-            known.update(answer)
+        if missing:
+            for answer in await asyncio.gather(*(self._fetch(tenant_id, [*each]) for tenant_id, each in missing.items())):
+                known.update(answer)
         return known
 
     async def _fetch(self, tenant_id: str, wanted: Sequence[_Wanted]) -> dict[_Wanted, SubjectKey | None]:

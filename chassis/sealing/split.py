@@ -21,33 +21,39 @@ class Parts(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """Fields of a message type that are personal whole, and single messages that are so in part."""
+    """The fields of a message type: those that are personal whole, single messages that are so in part, and the others."""
 
-    whole: frozenset[str]
-    partly: frozenset[str]
+    whole: tuple[str, ...]
+    partly: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 def split(event: Message) -> Parts:
     """Return the parts of an event. What this process does not know of it may be personal and is left out."""
-    personal = _personal(event)
-    if personal is None:
-        return Parts(event.SerializeToString(), b"")
-    clear = type(event)()
-    clear.CopyFrom(event)
+    clear = _copy(event)
     clear.DiscardUnknownFields()
+    personal = _copy(clear)
+    if not _keep(personal):
+        return Parts(clear.SerializeToString(), b"")
     _strip(clear)
     return Parts(clear.SerializeToString(), personal.SerializeToString())
 
 
-def _personal(message: Message) -> Message | None:
-    """Return a message of the same type with the personal fields alone, None if none is set."""
+def _copy(message: Message) -> Message:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
+def _keep(message: Message) -> bool:
+    """Clear all but the personal fields; say whether any of them is set."""
     plan = _plan(message.DESCRIPTOR)
-    found = {}
-    for field, value in message.ListFields():
-        part = value if field.name in plan.whole else _personal(value) if field.name in plan.partly else None
-        if part is not None:
-            found[field.name] = part
-    return type(message)(**found) if found else None
+    for name in plan.others:
+        message.ClearField(name)
+    for name in plan.partly:
+        if message.HasField(name) and not _keep(getattr(message, name)):
+            message.ClearField(name)
+    return message.ByteSize() > 0
 
 
 def _strip(message: Message) -> None:
@@ -62,9 +68,12 @@ def _strip(message: Message) -> None:
 
 @cache
 def _plan(kind: Descriptor) -> _Plan:
-    personal = [field for field in kind.fields if contract.is_sensitive(field) or _within(field)]
-    whole = frozenset(field.name for field in personal if contract.is_sensitive(field) or field.is_repeated)
-    return _Plan(whole, frozenset(field.name for field in personal) - whole)
+    fields: dict[str, list[str]] = {"whole": [], "partly": [], "others": []}
+    for field in kind.fields:
+        within = _within(field)
+        whole = contract.is_sensitive(field) or (within and field.is_repeated)
+        fields["whole" if whole else "partly" if within else "others"].append(field.name)
+    return _Plan(**{name: tuple(names) for name, names in fields.items()})
 
 
 def _within(field: FieldDescriptor) -> bool:

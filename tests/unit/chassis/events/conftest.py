@@ -1,7 +1,7 @@
 """A stream, an outbox and whoever carries and consumes between them."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from chassis.events import Broker, Relay, consumers
 from chassis.events.streams import ensure_streams
 from chassis.events.subject_keys import local
 from chassis.sealing.keys import Memory, RootKey
+from chassis.sealing.opening import Opener
 from tests.unit.chassis.events.happening import Consuming, Publish
 from tests.unit.chassis.servers import Nats, Served
 
@@ -62,8 +63,8 @@ async def relay(broker: Broker, crm: Served) -> AsyncIterator[Relay]:
 @pytest.fixture
 def consuming(broker: Broker, crm: Served, database: Database) -> Consuming:
     @asynccontextmanager
-    async def run(handlers: dict[Any, Any], on: Broker = broker) -> AsyncIterator[None]:
-        (consumer,) = consumers(on, service="crm", handlers=[handlers], database=database, opener=lambda _: local(), dsn=crm.system)
+    async def run(handlers: dict[Any, Any], on: Broker = broker, opener: Callable[[], Opener] = local) -> AsyncIterator[None]:
+        (consumer,) = consumers(on, service="crm", handlers=[handlers], database=database, opener=lambda _: opener(), dsn=crm.system)
         async with consumer:
             yield
 
