@@ -37,5 +37,8 @@ def fold(text: str) -> str:
 
 def bare(text: str) -> str:
     """Return the text without case and accents, character by character."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    folded = text.casefold()
+    if folded.isascii():
+        return folded
+    decomposed = unicodedata.normalize("NFKD", folded)
     return "".join(character for character in decomposed if not unicodedata.combining(character)).casefold()

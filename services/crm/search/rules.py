@@ -1,9 +1,10 @@
 """What a record is found by, how a query is read, and which records come first (CRM-5). Pure Python.
 
 A record has tokens, a query has words; a record is found when each word is the beginning of one of its tokens. Both are folded
-alike: case, accents and compatibility forms go, character by character, so that the beginning of a text gives the beginning of
-its tokens. Letters and digits make up a word; "." and "@" join them, an apostrophe joins them and goes away. A token starts at
-each joint: "ann.lee@example.com" gives itself, "lee@example.com" and "example.com". The last label of a domain is none.
+alike: case, accents, strokes and compatibility forms go, character by character, so that the beginning of a text gives the
+beginning of its tokens. Letters, their signs and digits make up a word; "." and "@" join them, an apostrophe joins them and goes
+away. A token starts at each joint: "ann.lee@example.com" gives itself, "lee@example.com" and "example.com". The last label of a
+domain is none. Where words are written without spaces between them (Chinese, Japanese, Thai), a token starts at each character.
 A number has the tokens of all ways to dial it, and its last 4, 7 and 10 digits.
 
 Digits in a query may stand in any punctuation: they are read as one number first, then as the words that they look like.
@@ -22,7 +23,7 @@ from typing import Final
 from chassis.errors import Violation
 from services.crm.parts import phones, texts
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of the tokens, kept beside each. Raise it with every change of them; `kith reindex` then renews what is older."""
 
 QUERY_LENGTH: Final = 200
@@ -43,9 +44,21 @@ LOOKED_AT: Final = 24
 WHOLE: Final = 2
 IN_NAME: Final = 1
 
-_APOSTROPHES: Final = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc`", "'"))
-_WORD: Final = re.compile(r"[^\W_]+(?:[.@'][^\W_]+)*")
-_JOINT: Final = re.compile(r"[.@']")
+_FOLDED: Final = {
+    **str.maketrans("\u2018\u2019\u02bc`_", "'''' "),
+    # Letters with a stroke and joined ones: Unicode takes none of them apart, and people type them without.
+    **str.maketrans("øłđðħŧŋ\N{LATIN SMALL LETTER DOTLESS I}", "olddhtni"),
+    **str.maketrans({"æ": "ae", "œ": "oe", "þ": "th"}),
+    # Joiners, soft hyphens and marks of direction stand in a word and are not seen.
+    **str.maketrans("", "", "\u00ad\u200c\u200d\u200e\u200f\ufeff"),
+}
+_SIGNS: Final = "".join(chr(code) for code in range(0x0900, 0x1D00) if unicodedata.category(chr(code)) in {"Mn", "Mc"})
+"""Vowels and other signs that are written around the letters of Indic and South East Asian scripts."""
+
+_WORD: Final = re.compile(rf"[\w{_SIGNS}]+(?:[.@'][\w{_SIGNS}]+)*")
+_START: Final = re.compile(r"(?<=[.@'])|(?=[\u0e01-\u0e2e\u0e40-\u0e44\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff])")
+"""Where a token starts inside of a word: behind a joint, and before each character of scripts without spaces."""
+
 _NUMBER: Final = re.compile(r"(?<![\w@])(?<!\w[.'])[+(]*\d+(?:[\s().\-/+]+\d+)*(?![\w@]|[.']\w)")
 _NO_DIGIT: Final = re.compile(r"\D+")
 _SUFFIXES: Final = (4, 7, 10)
@@ -73,8 +86,8 @@ class Entry:
 
 
 def fold(text: str) -> str:
-    """Return the text without case, accents and compatibility forms, character by character."""
-    return unicodedata.normalize("NFKD", texts.bare(text)).translate(_APOSTROPHES)
+    """Return the text without case, accents, strokes and compatibility forms, character by character."""
+    return unicodedata.normalize("NFKD", texts.bare(text)).translate(_FOLDED)
 
 
 def name_tokens(*names: str) -> dict[str, Field]:
@@ -142,7 +155,7 @@ def _words(folded: str) -> list[str]:
 
 def _tokens(text: str) -> Iterator[str]:
     for word in _WORD.findall(fold(text)):
-        for start in (0, *(joint.end() for joint in _JOINT.finditer(word))):
+        for start in dict.fromkeys((0, *(place.start() for place in _START.finditer(word)))):
             yield _cut(word[start:])
 
 

@@ -1,8 +1,9 @@
 """The search (CRM-5) from outside: what is found, in which order, by whom, and what no longer is."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
 from unittest.mock import AsyncMock
 
 import grpc
@@ -12,14 +13,16 @@ import pytest
 
 from chassis import ids
 from chassis.context import Caller, CallerKind, Request, enter
-from chassis.database import Database, unit_of_work
+from chassis.database import Database, UnitOfWork, unit_of_work
 from chassis.tokens import permissions
 from kith.crm.v1 import companies_pb2, contacts_pb2, search_pb2, search_pb2_grpc
 from kith.crm.v1.parts_pb2 import RecordKind
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_COMPANIES_READ, PERMISSION_CRM_CONTACTS_READ
 from services.crm.companies.actions import Companies
 from services.crm.contacts.actions import Contacts
-from services.crm.search.actions import Box, Kind
+from services.crm.search import rules, store
+from services.crm.search.actions import Box, Change, Kind, follow
+from services.crm.search.rules import Entry
 from services.crm.tenants.actions import Regions
 from stack.wiring import Wiring
 from tests import running
@@ -67,7 +70,9 @@ async def test_a_number_is_found_by_its_digits_in_any_punctuation(find: Find, ma
     assert await find(query) == ["Ann"]
 
 
-@pytest.mark.parametrize("query", ["ann.lee@example.com", "ann.lee", "lee@ex", "example.com", "EXAMPLE", "ann lee example", "@example.com"])
+@pytest.mark.parametrize(
+    "query", ["ann.lee@example.com", "ann.lee", "lee@ex", "example.com", "EXAMPLE", "ann lee example", "@example.com", "@exam"]
+)
 async def test_an_email_is_found_by_its_parts(find: Find, make_contact: MakeContact, query: str) -> None:
     await make_contact(given_name="", emails=[{"address": "Ann.Lee@example.com"}])
     await make_contact(given_name="", emails=[{"address": "bob@example.org"}])
@@ -135,21 +140,53 @@ async def test_a_caller_with_one_permission_finds_one_kind(
 ) -> None:
     await make_contact(given_name="Acme")
     await make_company(name="Acme")
-    regions = Regions(AsyncMock())
-    box = Box(
-        [
-            Kind(CONTACT, PERMISSION_CRM_CONTACTS_READ, Contacts(regions)),
-            Kind(COMPANY, PERMISSION_CRM_COMPANIES_READ, Companies(regions)),
-        ]
-    )
-    caller = Caller(kind=CallerKind.USER, tenant_id=owner.tenant_id, permissions=permissions.of([permission]))
-    async with Database(dsn("crm", "runtime"), size=1) as database:
-        enter(Request(request_id=ids.new(), database=database, caller=caller))
-        async with unit_of_work() as work:
-            hits = await box.find(work, "acme", [], most=1_000, size=20)
-            other = await box.find(work, "acme", [CONTACT + COMPANY - kind], most=1_000, size=20)
+    async with work_of(dsn, owner, permission) as work:
+        hits = await box().find(work, "acme", [], most=1_000, size=20)
+        other = await box().find(work, "acme", [CONTACT + COMPANY - kind], most=1_000, size=20)
     assert [hit.kind for hit in hits.values()] == [kind]
     assert other == {}
+
+
+async def test_an_old_record_with_two_frequent_words_is_found_when_few_records_may_be_looked_at(
+    owner: Person, make_contact: MakeContact, dsn: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "FEW", 2)
+    for name in ("Ann Lee Old", "Ann Leeds", "Ann Berg", "Bob Lee", "Ann Berg", "Bob Lee", "Ann Berg", "Bob Lee"):
+        await make_contact(given_name=name)
+    async with work_of(dsn, owner, PERMISSION_CRM_CONTACTS_READ) as work:
+        found = {
+            (query, most): [hit.entry.title for hit in (await box().find(work, query, [], most=most, size=20)).values()]
+            for query in ("ann lee", "lee ann", "ann lee ol")
+            for most in (2, 4, 1_000)
+        }
+    assert all(titles == ["Ann Lee Old"] for (_, most), titles in found.items() if most < 1_000)
+    assert found["ann lee", 1_000] == found["lee ann", 1_000] == ["Ann Lee Old", "Ann Leeds"]
+    assert found["ann lee ol", 1_000] == ["Ann Lee Old"]
+
+
+async def test_a_noun_to_come_joins_the_box_with_its_entries(owner: Person, make_contact: MakeContact, dsn: Dsn) -> None:
+    """What a noun must bring: its name, and entries by id. It may keep its records as it likes."""
+
+    class Deals:
+        noun = "deal"
+        kept: ClassVar[dict[str, Entry]] = {ids.new(): Entry("Acme Roof", "open", rules.name_tokens("Acme Roof"))}
+
+        async def entries(self, work: UnitOfWork, ids: Sequence[str]) -> dict[str, Entry]:
+            return {each: self.kept[each] for each in ids if each in self.kept}
+
+    deal = 99
+    contact = Kind(CONTACT, PERMISSION_CRM_CONTACTS_READ, Contacts(Regions(AsyncMock())))
+    both = Box([contact, Kind(RecordKind.ValueType(deal), PERMISSION_CRM_CONTACTS_READ, Deals())])
+    (deal_id,) = Deals.kept
+    await make_contact(given_name="Ann", family_name="Acme")
+    async with work_of(dsn, owner, PERMISSION_CRM_CONTACTS_READ) as work:
+        await follow(work, "deal", [Change(deal_id, None, Deals.kept[deal_id])])
+        found = await both.find(work, "acme", [], most=1_000, size=20)
+        assert sorted(hit.entry.title for hit in found.values()) == ["Acme Roof", "Ann Acme"]
+        assert (await both.find(work, "roof ac", [], most=1_000, size=20))[deal_id].kind == deal
+        await follow(work, "deal", [Change(deal_id, Deals.kept[deal_id], None)])
+        assert not await both.find(work, "roof", [], most=1_000, size=20)
+        work.keep_nothing()
 
 
 async def test_two_organisations_never_meet(
@@ -229,7 +266,7 @@ async def test_a_query_has_limits(search_of: Callable[[Person], Any], owner: Per
         assert (refusal.code, refusal.reason, refusal.fields) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID", ["query"])
 
 
-@pytest.mark.parametrize("query", ["", "  ", "???", "😀"])
+@pytest.mark.parametrize("query", ["", "  ", "???", "😀", "%", "_", "\\", "' OR 1=1 --", "$1", "%(query)s"])
 async def test_a_query_without_words_finds_nothing(find: Find, suggest: Find, make_contact: MakeContact, query: str) -> None:
     await make_contact(given_name="Ann")
     assert await find(query) == await suggest(query) == []
@@ -266,6 +303,27 @@ async def test_records_from_before_the_search_are_found_after_a_reindex(
     assert await kith.wait() == 0
     assert await find("acme") == ["Acme Unfound", "Acme Old", "Acme Kept"]
     assert await find("xacme") == []
+
+
+def box() -> Box:
+    """The box as the service has it."""
+    regions = Regions(AsyncMock())
+    return Box(
+        [
+            Kind(CONTACT, PERMISSION_CRM_CONTACTS_READ, Contacts(regions)),
+            Kind(COMPANY, PERMISSION_CRM_COMPANIES_READ, Companies(regions)),
+        ]
+    )
+
+
+@asynccontextmanager
+async def work_of(dsn: Dsn, owner: Person, permission: int) -> AsyncIterator[UnitOfWork]:
+    """Open a unit of work with the service's own rights, as somebody with one permission."""
+    caller = Caller(kind=CallerKind.USER, tenant_id=owner.tenant_id, permissions=permissions.of([permission]))
+    async with Database(dsn("crm", "runtime"), size=1) as database:
+        enter(Request(request_id=ids.new(), database=database, caller=caller))
+        async with unit_of_work() as work:
+            yield work
 
 
 def tokens(dsn: Dsn, owner: Person, record_id: str) -> list[str]:
