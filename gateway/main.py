@@ -77,6 +77,7 @@ async def run(settings: EdgeSettings) -> None:
         await stack.enter_async_context(task(health.watch(), name="health"))
         await stack.enter_async_context(task(live.run(), name="live"))
         await serve(server(edge, settings), health, ending.asked(), drain_seconds=settings.drain_seconds, leave=live.leave)
+    log.info("stopped")
 
 
 async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain_seconds: float, leave: Callable[[], None]) -> None:
@@ -87,6 +88,7 @@ async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain
     serving = asyncio.create_task(http.serve())
     await _first(serving, http.listening.wait())
     health.started = True
+    log.info("started", address=f"{http.config.host}:{http.config.port}")
     await _first(serving, ended.wait())
     health.draining = True
     leave()

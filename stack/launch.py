@@ -141,7 +141,7 @@ class Platform:
 
     def _changed(self, child: Child) -> None:
         self.state.save(self.layout.state)
-        if child.running.restarts and child.running.phase != "starting":
+        if child.running.restarts and child.running.phase not in {"starting", "stopping", "stopped"}:
             self._tell(f"{child.command.name}: {child.running.phase} (log: {child.command.log})")
 
 

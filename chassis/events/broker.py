@@ -17,6 +17,9 @@ RECONNECT_SECONDS: Final = 1
 PING_SECONDS: Final = 10
 FLUSH_SECONDS: Final = 1
 
+GONE: Final = (OSError, nats.errors.StaleConnectionError)
+"""What the client says, again and again, while there is no connection."""
+
 log = structlog.get_logger()
 
 
@@ -28,6 +31,7 @@ class Broker:
         self._name = name
         self._client = Client()
         self._on_reconnect: list[Callable[[], None]] = []
+        self._told = False  # that NATS is not there; also true while we leave by ourselves
 
     @property
     def client(self) -> Client:
@@ -59,26 +63,36 @@ class Broker:
             reconnect_time_wait=RECONNECT_SECONDS,
             max_reconnect_attempts=-1,
             ping_interval=PING_SECONDS,
-            error_cb=_error,
-            disconnected_cb=_disconnected,
+            error_cb=self._error,
+            disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
         )
+        self._told = False
         return self
 
     async def __aexit__(self, *_: object) -> None:
         with contextlib.suppress(nats.errors.Error):
             await self._client.flush(FLUSH_SECONDS)
+        self._told = True
         await self._client.close()
 
+    async def _error(self, error: Exception) -> None:
+        if isinstance(error, GONE):
+            self._tell(type(error).__name__)
+        else:
+            log.warning("nats_error", error_type=type(error).__name__, detail=str(error))  # the server's words: subjects, no payload
+
+    async def _disconnected(self) -> None:
+        self._tell("")
+
+    def _tell(self, error_type: str) -> None:
+        """Say once that NATS is not there, however often it is tried again."""
+        if not self._told:
+            log.warning("nats_disconnected", error_type=error_type)
+        self._told = True
+
     async def _reconnected(self) -> None:
+        self._told = False
         log.info("nats_reconnected")
         for listener in self._on_reconnect:
             listener()
-
-
-async def _error(error: Exception) -> None:
-    log.warning("nats_error", error_type=type(error).__name__, detail=str(error))  # the server's words: subjects, no payload
-
-
-async def _disconnected() -> None:
-    log.warning("nats_disconnected")

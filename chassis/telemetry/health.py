@@ -82,11 +82,18 @@ class Health:
 
     async def check(self) -> None:
         """Check every dependency once, side by side."""
-        was_ready = self.ready
+        was_ready, were_down = self.ready, self._down()
         await asyncio.gather(*(self._check(name) for name in self._checks))
         metrics.READY.set(self.ready)
-        if self.ready != was_ready:
-            log.info("readiness_changed", ready=self.ready, down=[name for name, each in self.dependencies.items() if not each.up])
+        down = self._down()
+        # What comes up one by one before the process is ready is no news; later each change is.
+        if self.ready != was_ready or (self.started and down.keys() != were_down.keys()):
+            tell = log.warning if down.keys() - were_down.keys() else log.info
+            tell("readiness_changed", ready=self.ready, down=down)
+
+    def _down(self) -> dict[str, str]:
+        """Return the dependencies that are down, with the type of the error."""
+        return {name: each.error_type for name, each in self.dependencies.items() if not each.up}
 
     async def _check(self, name: str) -> None:
         dependency = self.dependencies[name]

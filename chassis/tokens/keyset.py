@@ -18,6 +18,7 @@ Fetch = Callable[[], Awaitable[bytes]]
 REFRESH: Final = 3600.0  # seconds; identity publishes a key a day before it signs with it (reference/identity.md 3.2)
 PAUSE: Final = 30.0  # seconds between two fetches for unknown key ids, however many tokens name them
 FIRST_PAUSE: Final = 1.0  # seconds between two tries while there is no key at all
+TOLD: Final = 10  # of so many such tries in a row one is told of: at a start the first ones fail until the other side is up
 
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class KeySet:
         self._pause = pause
         self._keys: Mapping[str, ECKey] = {}
         self._next_try = float("-inf")
+        self._failures = 0
         self._fetching: asyncio.Task[None] | None = None
         self._poked = asyncio.Event()
 
@@ -76,11 +78,14 @@ class KeySet:
         return key
 
     async def refresh(self) -> None:
-        """Fetch the set now and replace the old one; an error leaves the old one and is logged."""
+        """Fetch the set now and replace the old one; an error leaves the old one."""
         try:
             self._keys = parse(await self._fetch())
+            self._failures = 0
         except (Refusal, OSError, ValueError) as error:
-            log.warning("key_set_fetch_failed", error=type(error).__name__)
+            self._failures += 1
+            if self._keys or self._failures % TOLD == 0:
+                log.warning("key_set_fetch_failed", error_type=type(error).__name__, failures=self._failures)
 
     def poke(self) -> None:
         """Say that the keys changed: `keep_fresh` fetches at once."""

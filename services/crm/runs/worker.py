@@ -9,7 +9,7 @@ import structlog
 
 from chassis import ids
 from chassis.context import Caller, CallerKind, Request, enter
-from chassis.database import NO_TENANT, Database, unit_of_work
+from chassis.database import NO_TENANT, Database, failures, unit_of_work
 from services.crm.runs import actions, store
 from services.crm.runs.actions import LeaseLostError
 from services.crm.runs.store import Run
@@ -59,8 +59,8 @@ class Worker:
             async with unit_of_work(NO_TENANT) as work:
                 tenants = await store.tenants_with_due(work)
             return any([await self._take(tenant_id) for tenant_id in tenants])
-        except Exception:
-            log.exception("runs_interrupted")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker goes on
+            _tell("runs", error)
             await asyncio.sleep(POLL)
             return False
 
@@ -78,8 +78,8 @@ class Worker:
         except asyncio.CancelledError:
             await self._put_off(run, timedelta())
             raise
-        except Exception:
-            log.exception("run_failed", run=run.id, kind=run.kind, attempts=run.attempts)
+        except Exception as error:  # noqa: BLE001 - likewise
+            _tell("run", error, run=run.id, kind=run.kind, attempts=run.attempts)
             await self._put_off(run, PAUSE)
         return True
 
@@ -93,6 +93,14 @@ class Worker:
 
     def _enter(self, caller: Caller, origin: str) -> None:
         enter(Request(request_id=ids.new(), database=self._database, caller=caller, origin=origin))
+
+
+def _tell(what: str, error: Exception, **context: object) -> None:
+    """Log a failure: a database that is away, as at every restart of it, is no fault of ours."""
+    if failures.refusal(error):
+        log.warning(f"{what}_interrupted", error_type=type(error).__name__, **context)
+    else:
+        log.error(f"{what}_failed", exc_info=error, **context)
 
 
 def _doer(run: Run) -> Caller:

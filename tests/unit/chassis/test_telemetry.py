@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from structlog.testing import capture_logs
 
 from chassis.telemetry import health as health_module
 from chassis.telemetry import metrics, otlp, tracing
@@ -210,6 +211,18 @@ async def test_one_failure_takes_no_process_out() -> None:
     assert health.ready
     health.draining = True
     assert not health.ready
+
+
+async def test_what_goes_down_is_told_once_and_so_is_its_return() -> None:
+    dependency = Dependency()
+    health = Health({"postgresql": dependency, "nats": Dependency()})
+    health.started = True
+    with capture_logs() as logs:
+        for dependency.broken in (False, True, False):
+            for _ in range(FAILURES + 1):
+                await health.check()
+    told = [(line["log_level"], line["ready"], line["down"]) for line in logs if line["event"] == "readiness_changed"]
+    assert told == [("info", True, {}), ("warning", False, {"postgresql": "ConnectionError"}), ("info", True, {})]
 
 
 async def test_a_check_that_hangs_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ import json
 
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
+from structlog.testing import capture_logs
 
 from chassis.errors import Reason, Unauthenticated, Unavailable
-from chassis.tokens.keyset import KeySet, parse
+from chassis.tokens.keyset import TOLD, KeySet, parse
 from tests.unit.chassis.moving import eventually
 
 
@@ -119,3 +120,19 @@ def test_keys_of_other_kinds_are_passed_over() -> None:
 def test_what_is_no_key_set_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError):
         parse(raw)
+
+
+async def test_failures_are_told_when_they_are_more_than_a_start() -> None:
+    source = Source(public("known"))
+    source.broken = ConnectionError()
+    keys = KeySet(source)
+    with capture_logs() as logs:
+        for _ in range(TOLD - 1):
+            await keys.refresh()
+        assert logs == []
+        await keys.refresh()
+        source.broken = None
+        await keys.refresh()
+        source.broken = ConnectionError()
+        await keys.refresh()
+    assert [line["failures"] for line in logs] == [TOLD, 1]
