@@ -63,7 +63,7 @@ class Reader(asyncio.Protocol):
             self.ready.set_exception(ConnectionError("refused"))
 
 
-async def main(rate: int) -> None:
+async def main(rate: int, streams: int) -> None:
     """Run the whole bench; it stops by itself."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     console = Console(width=110)
@@ -75,12 +75,13 @@ async def main(rate: int) -> None:
             empty = edge.memory_info().rss
             late: list[float] = []
             with _readers(late) as readers:
-                await _open(readers, host, int(port), tokens, late)
+                await _open(readers, host, int(port), tokens, late, streams)
                 await asyncio.sleep(SETTLE_SECONDS)
                 opened = edge.memory_info().rss
                 sent, seconds, busy = await _write(host, int(port), tokens, late, edge.pid, rate)
                 written = edge.memory_info().rss
-    _show(console, {"alone": empty, f"with {STREAMS} streams": opened, "after the writes": written}, late, sent, seconds, busy)
+    memory = {"alone": empty, f"with {streams} streams": opened, "after the writes": written}
+    _show(console, streams, memory, late, sent, seconds, busy)
 
 
 async def _tokens(url: str) -> list[str]:
@@ -98,11 +99,11 @@ def _readers(late: list[float]) -> Iterator[list[Reader]]:
             each.transport.abort()
 
 
-async def _open(readers: list[Reader], host: str, port: int, tokens: list[str], late: list[float]) -> None:
+async def _open(readers: list[Reader], host: str, port: int, tokens: list[str], late: list[float], streams: int) -> None:
     loop = asyncio.get_running_loop()
-    for start in range(0, STREAMS, OPENING):
+    for start in range(0, streams, OPENING):
         fresh = []
-        for number in range(start, min(start + OPENING, STREAMS)):
+        for number in range(start, min(start + OPENING, streams)):
             head = f"GET /v1/events:stream HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {tokens[number % len(tokens)]}\r\n\r\n"
             _, reader = await loop.create_connection(lambda head=head: Reader(head.encode(), late), host, port)  # type: ignore[misc]
             fresh.append(reader)
@@ -135,8 +136,8 @@ def _edge(platform: Platform) -> int:
     return found.pid
 
 
-def _show(console: Console, memory: dict[str, int], late: list[float], sent: int, seconds: float, busy: float) -> None:
-    table = Table(title=f"{STREAMS} live streams of {ORGANISATIONS} organisations, {sent / seconds:.0f} writes/s", title_justify="left")
+def _show(console: Console, streams: int, memory: dict[str, int], late: list[float], sent: int, seconds: float, busy: float) -> None:
+    table = Table(title=f"{streams} live streams of {ORGANISATIONS} organisations, {sent / seconds:.0f} writes/s", title_justify="left")
     table.add_column("what")
     table.add_column("figure", justify="right")
     for name, size in memory.items():
@@ -144,16 +145,18 @@ def _show(console: Console, memory: dict[str, int], late: list[float], sent: int
     ordered = sorted(late)
     for percent in (50, 95, 99):
         table.add_row(f"commit to client p{percent}, ms", f"{ordered[int(len(ordered) * percent / 100)] * 1000:.0f}")
-    table.add_row("deliveries expected / counted", f"{sent * STREAMS // ORGANISATIONS} / {len(late)}")
+    table.add_row("deliveries expected / counted", f"{sent * streams // ORGANISATIONS} / {len(late)}")
     table.add_row("cores of the edge in use", f"{busy:.2f}")
     console.print(table)
 
 
-def _rate() -> int:
+def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.live", description=__doc__)
     parser.add_argument("--rate", type=int, default=RATE, help="writes a second")
-    return int(parser.parse_args().rate)
+    parser.add_argument("--streams", type=int, default=STREAMS, help="open streams, shared out evenly over the organisations")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(_rate()))
+    asked = _asked()
+    uvloop.run(main(asked.rate, asked.streams))
