@@ -26,6 +26,11 @@ def subjects(service: str) -> str:
     return f"kith.{service}.>"
 
 
+def rereader(service: str) -> str:
+    """Return the name of the durable consumer by which a service handles a stretch of a stream once more."""
+    return f"{service}-replay"
+
+
 def inbox(service: str) -> str:
     """Return the inbox prefix with which a service connects to NATS: answers to one are not seen by another."""
     return f"_INBOX_{service}"

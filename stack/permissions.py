@@ -13,7 +13,8 @@ def permissions(service: Service) -> dict[str, dict[str, list[str]]]:
     """Return the subjects that a service may publish on and subscribe to: its own events, and what it consumes."""
     own = [names.subjects(service.name), f"{API}.STREAM.INFO.{names.stream(service.name)}"]
     live = [subject for source in _live_sources() for subject in _live(source)] if service is EDGE else []
-    consumed = [subject for source in service.consumes for subject in _durable(names.stream(source), service.name)]
+    sources = [names.stream(source) for source in service.consumes]
+    consumed = [subject for source in sources for subject in (*_durable(source, service.name), *_rereader(source, service.name))]
     # Every process hears of ended sessions, by a passing consumer of its own whose name is chance.
     passing = f"{API}.CONSUMER.CREATE.{names.stream('identity')}"
     ended = f"{contract.PREFIX}{contract.event(SessionEnded).subject}.>"
@@ -50,5 +51,16 @@ def _durable(source: str, name: str) -> list[str]:
         f"{API}.CONSUMER.CREATE.{source}.{name}.>",
         f"{API}.CONSUMER.INFO.{source}.{name}",
         f"{API}.CONSUMER.MSG.NEXT.{source}.{name}",
+        f"$JS.ACK.{source}.{name}.>",
+    ]
+
+
+def _rereader(source: str, service: str) -> list[str]:
+    """Return what a service needs of the consumer that an operator makes for a replay: look at, pull from, acknowledge, take away."""
+    name = names.rereader(service)
+    return [
+        f"{API}.CONSUMER.INFO.{source}.{name}",
+        f"{API}.CONSUMER.MSG.NEXT.{source}.{name}",
+        f"{API}.CONSUMER.DELETE.{source}.{name}",
         f"$JS.ACK.{source}.{name}.>",
     ]

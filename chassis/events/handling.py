@@ -1,10 +1,11 @@
 """What becomes of one event: a transaction of its tenant with the note that it was done, traced and measured."""
 
+import copy
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import structlog
 from google.protobuf.message import Message
@@ -53,13 +54,20 @@ def by_source(handlers: Sequence[Mapping[type[Message], Handler]]) -> dict[str, 
 
 
 class Handling:
-    """Handles events as one consumer, which is the service's name: a message id has an effect once for each consumer."""
+    """Handles events as one consumer: a message id has an effect once for each. `group`, the service's name, is what metrics say."""
 
     def __init__(self, *, consumer: str, subscriptions: Subscriptions, database: Database, opener: Opener) -> None:
-        self._consumer = consumer
+        self.consumer = consumer
+        self.group = consumer
         self._subscriptions = subscriptions
         self._database = database
         self._opener = opener
+
+    def under(self, consumer: str) -> Self:
+        """Return the same handlers as another consumer of the group: what this one has handled is new to it."""
+        other = copy.copy(self)
+        other.consumer = consumer
+        return other
 
     def knows(self, kind: str) -> bool:
         """Say whether somebody here handles this type of event."""
@@ -83,8 +91,8 @@ class Handling:
                 error_type = type(error).__name__
                 span.fail(error_type)
                 log.exception("event_failed", message_id=envelope.id, type=envelope.type, verdict=failed.verdict.value)
-            metrics.messaging_process(template, self._consumer, error_type).observe(perf_counter() - started, span.exemplar)
-            metrics.messaging_consumed(template, self._consumer, error_type).inc()
+            metrics.messaging_process(template, self.group, error_type).observe(perf_counter() - started, span.exemplar)
+            metrics.messaging_consumed(template, self.group, error_type).inc()
         return failed
 
     def _request(self, envelope: Envelope) -> Request:
@@ -96,8 +104,8 @@ class Handling:
         event = subscription.kind.FromString(payload)
         await self._opener.open(Incoming(envelope.type, envelope.tenant_id, envelope.key, event))
         async with unit_of_work(envelope.tenant_id) as work:
-            if not await work.run(_REMEMBER, consumer=self._consumer, message_id=envelope.id):
-                metrics.EVENTS_SKIPPED.labels(self._consumer, "seen").inc()
+            if not await work.run(_REMEMBER, consumer=self.consumer, message_id=envelope.id):
+                metrics.EVENTS_SKIPPED.labels(self.group, "seen").inc()
                 return
             for handler in subscription.handlers:
                 await handler(work, event)

@@ -29,15 +29,14 @@ class Replaying:
     inbox knows it.
     """
 
-    def __init__(self, handling: Handling, lanes: Lanes, *, consumer: str, stream: str) -> None:
+    def __init__(self, handling: Handling, lanes: Lanes, *, stream: str) -> None:
         self._handling = handling
         self._lanes = lanes
-        self._consumer = consumer
         self._stream = stream
 
     async def run(self, connection: Connection) -> None:
         """Work until cancelled; whoever takes the consumer over counts from then on."""
-        gauge = metrics.DEAD_LETTERS.labels(self._consumer, self._stream)
+        gauge = metrics.DEAD_LETTERS.labels(self._handling.group, self._stream)
         try:
             while True:
                 pause = PAUSE
@@ -45,10 +44,12 @@ class Replaying:
                     gauge.set(await letters.count(connection, self._stream))
                     pause = await self._take_up(connection)
                 except (psycopg.Error, OSError) as error:
-                    log.warning("letters_interrupted", error_type=type(error).__name__)
+                    log.warning("letters_interrupted", stream=self._stream, error_type=type(error).__name__)
+                except Exception:
+                    log.exception("letters_failed", stream=self._stream)  # a fault of ours; the next look may find it mended
                 await asyncio.sleep(pause)
         finally:
-            metrics.DEAD_LETTERS.remove(self._consumer, self._stream)
+            metrics.DEAD_LETTERS.remove(self._handling.group, self._stream)
 
     async def _take_up(self, connection: Connection) -> float:
         """Hand in what is marked; return for how many seconds to leave it at that."""
@@ -72,10 +73,11 @@ class Replaying:
 
     async def _hand_in(self, letter: Letter) -> Failure | None:
         """Return what came out when it was the letter's turn."""
+        envelope, handling = Envelope.of_headers(letter.headers), self._handling.under(letter.consumer)
         came_out: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
 
         async def handle() -> None:
-            failure = await self._handling.handle(Envelope.of_headers(letter.headers), letter.payload)
+            failure = await handling.handle(envelope, letter.payload)
             if not came_out.done():  # cancelled with the one who waits
                 came_out.set_result(failure)
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -116,12 +117,32 @@ async def test_nothing_is_done_to_letters_that_nobody_named(kith: Run, arguments
         (("dead-letters", "--service", "nowhere"), "there is no service 'nowhere'"),
         (("dead-letters", "show", "nothing"), "there is no dead letter nothing"),
         (("replay", "letters", "nothing"), "there is no such dead letter"),
+        (("replay", "events", "--service", "crm", "--stream", "nowhere"), "there is no service 'nowhere'"),
+        (("replay", "events", "--service", "billing", "--stream", "crm"), "billing handles no events of crm"),
+        (("replay", "events", "--service", "billing", "--stream", "crm", "--call-off"), "no replay is under way"),
     ],
 )
 async def test_what_is_not_there_is_said(kith: Run, arguments: tuple[str, ...], says: str) -> None:
     refused = await kith(*arguments)
     assert refused.returncode == 1
     assert says in refused.stderr
+
+
+async def test_a_projection_is_built_again_from_the_stream(kith: Run, admin_dsn: AdminDsn, register: Register) -> None:
+    person = await register()
+    async with await psycopg.AsyncConnection.connect(admin_dsn("crm"), autocommit=True) as connection:
+
+        async def is_known() -> bool:
+            found = await connection.execute("SELECT FROM members WHERE id = %s", [person.user_id])
+            return found.rowcount == 1
+
+        await eventually(is_known)
+        await connection.execute("DELETE FROM members WHERE id = %s", [person.user_id])
+        began = (datetime.now(UTC) - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%S")
+        replayed = await kith("replay", "events", "--service", "crm", "--stream", "identity", "--type", TYPE, "--since", began)
+        assert replayed.returncode == 0, replayed.stderr
+        assert int(replayed.stdout.split()[0]) >= 1
+        assert await is_known()
 
 
 async def test_an_empty_list_says_so(kith: Run) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from nats.errors import Error as NatsError
+from nats.js.errors import ServerError
 
 from chassis import ids
 from chassis.context import Caller, CallerKind, Request, enter
@@ -18,6 +19,7 @@ from chassis.events.subject_keys import local
 from chassis.sealing.keys import Memory, RootKey
 from chassis.sealing.opening import Opener
 from tests.unit.chassis.events.happening import Consuming, Publish
+from tests.unit.chassis.moving import eventually
 from tests.unit.chassis.servers import Nats, Served
 
 
@@ -29,8 +31,17 @@ async def broker(nats_server: Nats) -> AsyncIterator[Broker]:
                 await connected.jetstream.delete_stream(name)
             except NatsError:
                 continue
-        await ensure_streams(connected.jetstream, ["crm", "identity"])
+        await eventually(lambda: made(connected))
         yield connected
+
+
+async def made(broker: Broker) -> bool:
+    """Make the streams; the server may still be removing the files of those before."""
+    try:
+        await ensure_streams(broker.jetstream, ["crm", "identity"])
+    except ServerError:
+        return False
+    return True
 
 
 @pytest.fixture

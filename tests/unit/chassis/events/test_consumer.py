@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from chassis import ids
 from chassis.database import UnitOfWork
-from chassis.events import Broker, Relay
+from chassis.events import Broker, Relay, intake
 from chassis.events import consumer as consumer_module
 from chassis.events.envelope import Envelope
 from kith.crm.v1.events_pb2 import ContactCreated
@@ -175,7 +175,9 @@ async def test_a_process_may_start_before_nats(nats_server: Nats) -> None:
 async def test_a_slow_handler_keeps_its_event(
     relay: Relay, publish: Publish, consuming: Consuming, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(intake, "ACK_SECONDS", 0.9)
     monkeypatch.setattr(consumer_module, "ACK_SECONDS", 0.9)
+    monkeypatch.setattr(consumer_module, "MEASURED", 0.3)
     begun: list[str] = []
     ended: list[str] = []
 

@@ -15,8 +15,7 @@ from psycopg.rows import dict_row
 from chassis import ids
 from chassis.database import UnitOfWork
 from chassis.errors import NotFound, Reason, Unavailable
-from chassis.events import Broker, Relay, mending, replaying
-from chassis.events import consumer as consumer_module
+from chassis.events import Broker, Relay, intake, mending, replaying
 from chassis.events.envelope import Envelope
 from chassis.events.leadership import Connection
 from chassis.events.mending import Choice, Seen
@@ -46,7 +45,7 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer_module, "TRIES", TRIES)
+    monkeypatch.setattr(intake, "TRIES", TRIES)
     monkeypatch.setattr(replaying, "POLL", 0.05)
     monkeypatch.setattr(replaying, "PAUSE", 0.1)
 
@@ -125,7 +124,7 @@ async def test_what_cannot_be_read_is_buried_at_once(publish: Publish, consuming
 async def test_what_is_away_for_long_buries_nothing(
     relay: Relay, publish: Publish, consuming: Consuming, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer_module, "TRIES", 1)
+    monkeypatch.setattr(intake, "TRIES", 1)
     desk = Desk(Unavailable(Reason.UNAVAILABLE, "identity does not answer"))
     await publish(created(ids.new()))
     async with consuming({ContactCreated: desk.keep}):
@@ -151,7 +150,7 @@ async def shut(crm: Served) -> AsyncIterator[None]:
 async def test_a_database_that_is_away_makes_no_letter(
     relay: Relay, publish: Publish, consuming: Consuming, look: Look, broker: Broker, crm: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer_module, "TRIES", 1)
+    monkeypatch.setattr(intake, "TRIES", 1)
     desk = Desk()
     keys = [ids.new() for _ in range(3)]
     await publish(*(created(key) for key in keys))
