@@ -7,6 +7,7 @@ from psycopg import AsyncConnection, adapt
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from chassis.database import liveness
 from chassis.sealing.keys import Memory
 from chassis.telemetry import metrics
 
@@ -38,7 +39,7 @@ class Database:
             max_size=size,
             timeout=timeout,
             max_waiting=size * QUEUED_PER_CONNECTION,
-            kwargs={"prepare_threshold": 0, "row_factory": dict_row},
+            kwargs={"prepare_threshold": 0, "row_factory": dict_row, **liveness.ALIVE},
             configure=_configure,
             open=False,
         )
@@ -56,6 +57,10 @@ class Database:
         """Return a connection of the caller's own until `give`; wait for one at most the pool's time-out."""
         started = perf_counter()
         connection = await self._pool.getconn()
+        while liveness.was_closed(connection):
+            await connection.close()
+            await self.give(connection)
+            connection = await self._pool.getconn()
         metrics.POOL_WAIT.observe(perf_counter() - started)
         return connection
 

@@ -15,6 +15,8 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
+from chassis.database.liveness import ALIVE
+
 PAUSE: Final = 1.0  # seconds between two tries to become the one, and after the database or NATS went away
 GUARD: Final = 5.0  # seconds between two looks whether the connection lives
 
@@ -34,7 +36,8 @@ async def lead(dsn: str, duty: str, work: Work, stopping: asyncio.Event) -> None
     """
     while not stopping.is_set():
         try:
-            async with await AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=0, row_factory=dict_row) as connection:
+            options: dict[str, Any] = {"prepare_threshold": 0, "row_factory": dict_row, **ALIVE}
+            async with await AsyncConnection[DictRow].connect(dsn, autocommit=True, **options) as connection:
                 while not stopping.is_set() and not await _is_mine(connection, duty):
                     await sleep_unless(stopping, PAUSE)
                 if not stopping.is_set():
