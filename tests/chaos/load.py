@@ -12,7 +12,8 @@ import httpx
 
 PAUSE: Final = 0.1
 ANSWER_SECONDS: Final = 10.0
-TOKEN_SECONDS: Final = 600.0  # less than the life of an access token
+TOKEN_SECONDS: Final = 300.0  # half the life of an access token
+AUTH: Final = "/v1/auth:"
 COME_AGAIN: Final = frozenset({"UNAVAILABLE", "OVERLOADED", "DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS", "HASHING_BUSY"})
 """Reasons with which a request may be refused for now; any other answer is one for good."""
 
@@ -58,6 +59,7 @@ class Writer:
         return self._token
 
     async def _sign_in(self) -> None:
+        self._token = ""
         self._enter(_good(await self._insist("POST", "/v1/auth:signIn", json=self.account)))
 
     def _enter(self, session: dict[str, Any]) -> None:
@@ -66,8 +68,6 @@ class Writer:
     async def write_until(self, stopping: asyncio.Event) -> None:
         """Write one thing after the other."""
         while not stopping.is_set():
-            if monotonic() - self._since > TOKEN_SECONDS:
-                await self._sign_in()
             living = [each for each in self.contacts if not each.deleted]
             if living and self.dice.random() < 0.6:
                 await self.dice.choice([self._change, self._change, self._delete])(self.dice.choice(living))
@@ -106,9 +106,12 @@ class Writer:
 
     async def _insist(self, verb: str, path: str, **options: Any) -> httpx.Response:
         """Send a request with one idempotency key until it is answered for good."""
-        headers = {"idempotency-key": uuid.uuid4().hex, **({"authorization": f"Bearer {self._token}"} if self._token else {})}
+        key = uuid.uuid4().hex
         while True:
-            answer = await self._try(verb, path, headers=headers, **options)
+            if self._token and monotonic() - self._since > TOKEN_SECONDS and not path.startswith(AUTH):
+                await self._sign_in()
+            bearer = {"authorization": f"Bearer {self._token}"} if self._token else {}
+            answer = await self._try(verb, path, headers={"idempotency-key": key, **bearer}, **options)
             if answer is not None:
                 self.answered += 1
                 return answer
