@@ -4,8 +4,6 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from zxcvbn import zxcvbn
-
 MIN_LENGTH: Final = 15
 MAX_LENGTH: Final = 128
 MIN_SCORE: Final = 3
@@ -29,6 +27,8 @@ def weakness(password: str, about: Iterable[str]) -> str:
     known = {part.casefold() for text in about for part in (text, text.partition("@")[0]) if len(part) >= TELLING_LENGTH}
     if any(part in password.casefold() for part in known):
         return "must not contain your email address, your name or the organisation's name"
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its word lists take 14 MB, which a process that registers nobody need not hold
+
     guess = zxcvbn(password[:GUESSED_LENGTH], user_inputs=sorted(known | {word for part in known for word in part.split()}))
     if guess["score"] < MIN_SCORE:
         return "is too easy to guess; several unrelated words make a good password"
