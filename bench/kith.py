@@ -65,6 +65,11 @@ def service(platform: Platform) -> int:
     return _pid(platform, ON_THE_PATH)
 
 
+def edge(platform: Platform) -> int:
+    """Return the process id of the edge."""
+    return _pid(platform, EDGE.name)
+
+
 def _meters(platform: Platform) -> dict[str, cpu.Meter]:
     others = [_pid(platform, name) for name in (NATS, *(service.name for service in SERVICES)) if name != ON_THE_PATH]
     databases = [names.database(service.name) for service in SERVICES]

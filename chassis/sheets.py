@@ -13,10 +13,11 @@ BETWEEN: Final = "; "
 BETWEEN_LINES: Final = "\n"
 """What stands between the lines of an address."""
 
-_FORMULA: Final = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+_FORMULA: Final = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 """What a formula begins with (OWASP, CSV Injection), in the full width of East Asian keyboards too."""
-_TO_GUARD: Final = re.compile(f"'*[{_FORMULA}]")
-_GUARD: Final = re.compile(f"'(?='*[{_FORMULA}])")
+_SUSPICIOUS: Final = frozenset(_FORMULA + "'")
+_TO_GUARD: Final = re.compile(f"'*[{re.escape(_FORMULA)}]")
+_GUARD: Final = re.compile(f"'(?='*[{re.escape(_FORMULA)}])")
 _QUOTED: Final = re.compile(r'"((?:[^"]|"")*)"')
 _ODD: Final = {
     BETWEEN: re.compile(r'[;,|"\r\n]|^\s|\s$'),
@@ -26,7 +27,7 @@ _ODD: Final = {
 
 def safe(cell: str) -> str:
     """Return the cell with an apostrophe before what would be a formula, or would look as if it had been guarded already."""
-    return f"'{cell}" if _TO_GUARD.match(cell) else cell
+    return f"'{cell}" if cell[:1] in _SUSPICIOUS and _TO_GUARD.match(cell) else cell
 
 
 def unguarded(cell: str) -> str:

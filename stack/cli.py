@@ -19,12 +19,15 @@ from stack.lifetime import until_asked
 from stack.settings import Settings
 from stack.state import State
 from stack.terminal import Data, Json, console, run, settings_of, stop_with, tell
+from stack.transfer import exports, imports
 from stack.waiting import survivors
 from stack.wiring import Wiring
 
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run and look after Kith.")
 app.add_typer(letters.app, name="dead-letters")
 app.add_typer(replay.app, name="replay")
+app.command("import")(imports.import_file)
+app.command()(exports.export)
 
 DOWN_SECONDS: Final = 300.0
 

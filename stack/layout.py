@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 KEPT_LOGS: Final = 3
 
@@ -62,6 +62,11 @@ class Layout:
 def private(path: str, flags: int) -> int:
     """Open a file that only its owner may read: an opener for `open`."""
     return os.open(path, flags, 0o600)
+
+
+def create_private(path: Path) -> BinaryIO:
+    """Open a file for writing that only its owner may read."""
+    return open(path, "wb", opener=private)
 
 
 def write_private(path: Path, text: str) -> None:

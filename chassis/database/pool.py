@@ -3,8 +3,10 @@
 from time import perf_counter
 from typing import Any, Final, Self
 
+import orjson
 from psycopg import AsyncConnection, adapt
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.database import liveness
@@ -87,3 +89,4 @@ class Database:
 
 async def _configure(connection: AsyncConnection[Any]) -> None:
     connection.adapters.register_loader("uuid", _UuidText)
+    set_json_loads(orjson.loads, connection)
