@@ -44,11 +44,13 @@ LOOKED_AT: Final = 24
 WHOLE: Final = 2
 IN_NAME: Final = 1
 
-_FOLDED: Final = {
+_FOLDED: Final[dict[int, int | str | None]] = {
     **str.maketrans("\u2018\u2019\u02bc`_", "'''' "),
     # Letters with a stroke and joined ones: Unicode takes none of them apart, and people type them without.
     **str.maketrans("øłđðħŧŋ\N{LATIN SMALL LETTER DOTLESS I}", "olddhtni"),
-    **str.maketrans({"æ": "ae", "œ": "oe", "þ": "th"}),
+    ord("æ"): "ae",
+    ord("œ"): "oe",
+    ord("þ"): "th",
     # Joiners, soft hyphens and marks of direction stand in a word and are not seen.
     **str.maketrans("", "", "\u00ad\u200c\u200d\u200e\u200f\ufeff"),
 }

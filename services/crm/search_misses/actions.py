@@ -15,7 +15,7 @@ import structlog
 
 from chassis import clock, ids
 from chassis.context import Caller, CallerKind, Request, enter
-from chassis.database import Database, unit_of_work
+from chassis.database import Database, failures, unit_of_work
 from services.crm.search.actions import Searched
 from services.crm.search_misses import rules, store
 from services.crm.search_misses.store import Miss
@@ -56,10 +56,10 @@ class Misses:
         if not search.is_found and len(self._typed) < HEARD:
             self._typed[search.tenant_id, search.person] = Typed(search, now)
 
-    def settle(self, before: datetime) -> None:
-        """Count the searches that were made before a time: nobody went on typing. The oldest stand first."""
+    def settle(self, until: datetime) -> None:
+        """Count the searches that were made until a time: nobody went on typing. The oldest stand first."""
         for who, typed in list(self._typed.items()):
-            if typed.time >= before:
+            if typed.time > until:
                 return
             del self._typed[who]
             self._count(typed)
@@ -72,13 +72,15 @@ class Misses:
     def _count(self, typed: Typed) -> None:
         search = typed.search
         words = rules.words(search.query)
+        if not words:
+            return
         key = rules.key(words, search.kinds)
         misses = self._counted.setdefault(search.tenant_id, {})
         person = rules.person(search.person, key)
         if miss := misses.get(key):
             miss.query, miss.last, miss.count = search.query, typed.time, miss.count + 1
             miss.people.add(person)
-        elif words and len(misses) < COUNTED:
+        elif len(misses) < COUNTED:
             found = Miss(key=key, query=search.query, words=words, kinds=sorted(search.kinds), first=typed.time, last=typed.time)
             misses[key] = found
             found.people.add(person)
@@ -101,20 +103,26 @@ async def kept(database: Database) -> AsyncIterator[Misses]:
 
 
 async def _keep(misses: Misses, database: Database, ended: asyncio.Event) -> None:
-    while not ended.is_set():
+    is_last = False
+    while not is_last:
         with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), EVERY)
-        now = clock.now()
-        misses.settle(now if ended.is_set() else now - rules.TYPING)
-        for tenant_id, found in misses.take().items():
-            await _write(database, tenant_id, found)
+        is_last, now = ended.is_set(), clock.now()
+        misses.settle(now if is_last else now - rules.TYPING)
+        await _write(database, misses.take())
 
 
-async def _write(database: Database, tenant_id: str, misses: list[Miss]) -> None:
-    caller = Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=tenant_id)
-    enter(Request(request_id=ids.new(), database=database, caller=caller, origin="search_misses"))
-    try:
-        async with unit_of_work() as work:
-            await store.add(work, misses)
-    except Exception:
-        log.exception("search_misses_lost", count=len(misses))
+async def _write(database: Database, taken: dict[str, list[Miss]]) -> None:
+    """Write what was counted. While the database is away all of it is given up at once: a drain does not wait for each organisation."""
+    while taken:
+        tenant_id, found = taken.popitem()
+        caller = Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=tenant_id)
+        enter(Request(request_id=ids.new(), database=database, caller=caller, origin="search_misses"))
+        try:
+            async with unit_of_work() as work:
+                await store.add(work, found)
+        except Exception as error:
+            if failures.refusal(error):
+                log.warning("search_misses_lost", count=len(found) + sum(map(len, taken.values())), error_type=type(error).__name__)
+                return
+            log.exception("search_misses_failed", count=len(found))

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,3 +146,19 @@ def test_people_are_told_apart_within_an_entry_and_not_recognised_in_another() -
     one, other = rules.key(["zoe"], [1]), rules.key(["lee"], [1])
     assert rules.person("ann", one) == rules.person("ann", one)
     assert len({rules.person("ann", one), rules.person("bob", one), rules.person("ann", other)}) == 3
+
+
+async def test_what_cannot_be_written_is_given_up_and_the_drain_goes_on(time: Moved) -> None:
+    asked: list[str] = []
+
+    class Away:
+        async def take(self) -> None:
+            asked.append("a connection")
+            raise psycopg.OperationalError("the database is away")
+
+    with structlog.testing.capture_logs() as logged:
+        async with actions.kept(Away()) as misses:  # type: ignore[arg-type]
+            for tenant in ("acme", "other", "third"):
+                misses.hear(search("zoe", tenant=tenant))
+    assert asked == ["a connection"]
+    assert [(line["event"], line["count"]) for line in logged] == [("search_misses_lost", 3)]
