@@ -26,6 +26,11 @@ class Bait:
         """Return a word that stands in the name of every record, and nowhere else in the world."""
         return f"bait{self.tenant.replace('-', '')}"
 
+    @property
+    def beginning(self) -> str:
+        """Return what to search for: it finds the word, and where searches are written down it is not the word."""
+        return self.word[:-1]
+
     def of(self, method: Method) -> Sequence[str]:
         """Return the ids that an RPC may be about: its own service's, or all where that has no lists."""
         return self.ids.get(_service(method)) or self._all()

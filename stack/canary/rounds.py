@@ -59,7 +59,7 @@ class Canary:
 
     def _plan(self, bait: Bait) -> Iterator[Probe]:
         for method in self._methods:
-            if not method.name.startswith("BatchGet") and (everything := sweep(self._image, method, bait.word)):
+            if not method.name.startswith("BatchGet") and (everything := sweep(self._image, method, bait.beginning)):
                 yield everything
             if names_ids(self._image, method) and not is_live(method):
                 yield from (probe(self._image, method, each, SAMPLES) for each in bait.of(method))
