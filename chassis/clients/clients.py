@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Final, Self, cast
+from typing import Any, Final, NoReturn, Self, cast
 
 from grpc import aio
 
@@ -71,6 +71,16 @@ class _Channel:
     def unary_unary(self, path: str, **codec: Any) -> Call:
         """Return the callable of one method."""
         return self._call(path, codec, self._tenant_id)
+
+    def _stream(self, path: str, **_: Any) -> Callable[..., NoReturn]:
+        """Let a stub be made whose service has streams beside what is called."""
+
+        def refuse(*_: Any, **__: Any) -> NoReturn:
+            raise NotImplementedError(f"{path} streams")
+
+        return refuse
+
+    unary_stream = stream_unary = stream_stream = _stream
 
 
 def _method(path: str) -> Method:
