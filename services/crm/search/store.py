@@ -37,8 +37,11 @@ from services.crm.store import METADATA
 BEHIND: Final = "\U0010ffff"
 """The last character there is; it stands in no word."""
 
-COUNTED: Final = 1_001
-"""Tokens that are counted of each word, to begin with the rarest."""
+COUNTED: Final = 12_000
+"""Tokens that are counted of all words together, to begin with the rarest."""
+
+AT_ONCE: Final = 25
+"""Tokens that are read in their order in the time that it takes to ask one record at a random place of the table."""
 
 FEW: Final = 200
 """Candidates that are looked at first when all words are frequent: as a rule they fill the page."""
@@ -69,7 +72,7 @@ class Found(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A word of a query, and the tokens that begin with it, counted up to COUNTED."""
+    """A word of a query, and how many tokens begin with it, counted up to a limit."""
 
     text: str
     hits: int
@@ -103,16 +106,16 @@ def _points(is_whole: ColumnElement[bool]) -> ColumnElement[int]:
     return case((is_whole, WHOLE), else_=0) + case((_T.field == Field.NAME, IN_NAME), else_=0)
 
 
-def _hits(meeting: ColumnElement[Any] | None) -> LateralFromClause:
+def _hits(meeting: ColumnElement[Any] | None, most: str = "most") -> LateralFromClause:
     """Return the records of a kind with a word, at most so many of them; those that have another one too as a whole word come first."""
     hit = (_kinds.c.kind, _T.entity_id, _points(_T.token == _word).label("points"))
     own = _T.kind == _kinds.c.kind
     whole = select(*hit).where(own, _T.token == _word).order_by(_T.entity_id.desc())
     begun = select(*hit).where(own, _T.token > _word, _T.token < _beyond).order_by(_T.token)
-    parts = [each.limit(_number("most")).correlate(_kinds) for each in (whole, begun)]
+    parts = [each.limit(_number(most)).correlate(_kinds) for each in (whole, begun)]
     if meeting is not None:
         parts.insert(0, _met(whole, select(_T.entity_id).where(own, _T.token == meeting).order_by(_T.entity_id.desc())))
-    return lateral(union_all(*parts).limit(_number("most")), "hits")
+    return lateral(union_all(*parts).limit(_number(most)), "hits")
 
 
 def _met(one: Select[Any], other: Select[Any]) -> Select[Any]:
@@ -129,15 +132,27 @@ def _candidates(meeting: ColumnElement[Any] | None = None) -> Select[Any]:
     return select(_kinds.c.kind, hits.c.entity_id, best).join_from(_kinds, hits, true()).group_by(_kinds.c.kind, hits.c.entity_id)
 
 
+def _shared() -> Select[Any]:
+    """Return the best of the records with the rarest word that have another one too; the tokens of both are read from end to end."""
+    hits = _hits(None, "known")
+    second, behind_second = (bindparam(name, type_=_T.token.type) for name in ("second", "beyond_second"))
+    own = (_T.kind == func.any(_texts("kinds")), _T.token >= second, _T.token < behind_second)
+    # The offset keeps the planner from asking each record of the one for the other.
+    both = hits.c.entity_id.in_(select(_T.entity_id).where(*own).offset(0))
+    best = func.max(hits.c.points).label("points")
+    found = select(_kinds.c.kind, hits.c.entity_id, best).join_from(_kinds, hits, true()).where(both)
+    return found.group_by(_kinds.c.kind, hits.c.entity_id).order_by(best.desc(), hits.c.entity_id.desc()).limit(_number("most"))
+
+
 def _ranked() -> Select[Any]:
     """Return the records with one word."""
     hits = _candidates().subquery("candidates")
     return select(hits.c.kind, hits.c.entity_id).order_by(hits.c.points.desc(), hits.c.entity_id.desc()).limit(_number("size"))
 
 
-def _ranked_by_all(meeting: ColumnElement[Any] | None = None) -> Select[Any]:
-    """Return the records with several words: each that has the rarest one is asked for the others."""
-    hits = _candidates(meeting).cte("candidates")
+def _ranked_by_all(candidates: Select[Any]) -> Select[Any]:
+    """Return the records with several words: each candidate is asked for all but the rarest one."""
+    hits = candidates.cte("candidates")
     own = (_T.entity_id == hits.c.entity_id, _T.token >= _words.c.word, _T.token < _words.c.beyond)
     # The offset keeps the look-up by record: the planner would rather read all tokens that begin with the word.
     other = select(_points(_T.token == _words.c.word).label("points")).where(*own).offset(0).correlate(hits, _words).lateral("other")
@@ -159,8 +174,9 @@ def _ranked_by_all(meeting: ColumnElement[Any] | None = None) -> Select[Any]:
 
 COUNTS: Final = Query(_counts())
 RANKED: Final = Query(_ranked())
-RANKED_BY_ALL: Final = Query(_ranked_by_all())
-RANKED_BY_FREQUENT: Final = Query(_ranked_by_all(bindparam("meeting", type_=_T.token.type)))
+RANKED_BY_ALL: Final = Query(_ranked_by_all(_candidates()))
+RANKED_BY_SHARED: Final = Query(_ranked_by_all(_shared()))
+RANKED_BY_FREQUENT: Final = Query(_ranked_by_all(_candidates(bindparam("meeting", type_=_T.token.type))))
 _given: Final = (
     func.unnest(*(bindparam(name, type_=ARRAY(_T[name].type)) for name in _COLUMNS)).table_valued(*_COLUMNS).render_derived(name="given")
 )
@@ -176,20 +192,32 @@ async def find(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str], *, 
     """Return records that have all words, the best first.
 
     Of the rarest word at most so many tokens are looked at in each kind; with more than two words fewer, since each asks again.
-    When that is not all of them, records with two whole words come first, and few are looked at as long as these fill the page.
     """
     rarest, *others = await _by_rarity(work, kinds, words)
     values: dict[str, Any] = {"kinds": list(kinds), "word": rarest.text, "beyond": rarest.text + BEHIND, "size": size}
     if not others:
         return _found(await work.all(RANKED, **values, most=most))
     values |= _ranges([each.text for each in others])
-    most //= len(others)
-    if rarest.hits <= most:
-        return _found(await work.all(RANKED_BY_ALL, **values, most=most))
-    rows = await work.all(RANKED_BY_FREQUENT, **values, meeting=others[0].text, most=min(FEW, most))
-    if len(rows) < size and most > FEW:
-        rows = await work.all(RANKED_BY_FREQUENT, **values, meeting=others[0].text, most=most)
-    return _found(rows)
+    return _found(await _find_all(work, rarest, others, values, most // len(others)))
+
+
+async def _find_all(work: UnitOfWork, rarest: Word, others: Sequence[Word], values: dict[str, Any], most: int) -> list[Row]:
+    """Return records with several words, by the way that touches the fewest places of the table.
+
+    When all tokens of the two rarest words could be counted, their records are compared, unless it is quicker to ask those of the rarest.
+    When these are many, the ones with two whole words come first, and few are looked at as long as these fill the page.
+    """
+    second, few = others[0], min(FEW, most)
+    counted = COUNTED // (1 + len(others))
+    if second.hits < min(counted, AT_ONCE * rarest.hits):
+        both = {"second": second.text, "beyond_second": second.text + BEHIND}
+        return await work.all(RANKED_BY_SHARED, **values, **both, known=counted, most=few if len(others) == 1 else most)
+    if rarest.hits <= few:
+        return await work.all(RANKED_BY_ALL, **values, most=most)
+    rows = await work.all(RANKED_BY_FREQUENT, **values, meeting=second.text, most=few)
+    if len(rows) < values["size"] and most > few:
+        rows = await work.all(RANKED_BY_FREQUENT, **values, meeting=second.text, most=most)
+    return rows
 
 
 async def add(work: UnitOfWork, kind: str, entries: Iterable[tuple[str, Entry]]) -> None:
@@ -208,7 +236,7 @@ async def _by_rarity(work: UnitOfWork, kinds: Sequence[str], words: Sequence[str
     """Return the words, the rarest first; of those that all are frequent, the longest is taken for the rarest."""
     if len(words) == 1:
         return [Word(words[0], COUNTED)]
-    rows = await work.all(COUNTS, kinds=list(kinds), counted=COUNTED, **_ranges(words))
+    rows = await work.all(COUNTS, kinds=list(kinds), counted=COUNTED // len(words), **_ranges(words))
     counted = (Word(word, row["hits"]) for word, row in zip(words, rows, strict=True))
     return sorted(counted, key=lambda word: (word.hits, -len(word.text)))
 

@@ -130,6 +130,7 @@ def test_no_search_reads_a_table_from_end_to_end(runtime: psycopg.Connection[Any
         (search.COUNTS, {"kinds": kinds, "counted": search.COUNTED, **ranges}),
         (search.RANKED, values),
         (search.RANKED_BY_ALL, {**values, **ranges}),
+        (search.RANKED_BY_SHARED, {**values, **ranges, "second": words[-1], "beyond_second": words[-1] + search.BEHIND, "known": 12_000}),
         (search.RANKED_BY_FREQUENT, {**values, **ranges, "meeting": words[-1]}),
         (search.DROP, {"ids": [OWNER, TENANT]}),
     ):
