@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
 import orjson
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from sqlalchemy import Table
@@ -57,13 +57,15 @@ def _reader(field: FieldDescriptor) -> Convert | None:
 def _writer(field: FieldDescriptor, *, nullable: bool) -> Convert:
     name = field.name
     if field.is_repeated and field.message_type is not None:
-        return lambda message: orjson.dumps([_plain(each) for each in getattr(message, name)]).decode()
+        plain = _flat if _is_flat(field.message_type) else _plain
+        return lambda message: orjson.dumps([plain(each) for each in getattr(message, name)]).decode()
     if field.is_repeated:
         return lambda message: orjson.dumps(list(getattr(message, name))).decode()
     if field.message_type is not None and field.message_type.full_name == _TIMESTAMP:
         return lambda message: _moment(message, name)
     if field.message_type is not None:
-        return lambda message: orjson.dumps(_plain(getattr(message, name))).decode() if message.HasField(name) else None
+        plain = _flat if _is_flat(field.message_type) else _plain
+        return lambda message: orjson.dumps(plain(getattr(message, name))).decode() if message.HasField(name) else None
     if field.enum_type is not None:
         names = enum_names(field.enum_type)
         return lambda message: names[getattr(message, name)]
@@ -74,6 +76,15 @@ def _writer(field: FieldDescriptor, *, nullable: bool) -> Convert:
 
 def _plain(message: Message) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _is_flat(message: Descriptor) -> bool:
+    """Say whether JSON has every value of a message as it is; such messages need no json_format, which takes 10 us."""
+    return all(field.type in {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BOOL} for field in message.fields)
+
+
+def _flat(message: Message) -> dict[str, Any]:
+    return {field.name: list(value) if field.is_repeated else value for field, value in message.ListFields()}
 
 
 def _moment(message: Message, name: str) -> datetime | None:

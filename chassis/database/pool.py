@@ -10,6 +10,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.database import liveness
+from chassis.database.arrays import Lists
 from chassis.sealing.keys import Memory
 from chassis.telemetry import metrics
 
@@ -90,3 +91,4 @@ class Database:
 async def _configure(connection: AsyncConnection[Any]) -> None:
     connection.adapters.register_loader("uuid", _UuidText)
     set_json_loads(orjson.loads, connection)
+    connection.adapters.register_dumper(list, Lists)

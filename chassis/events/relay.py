@@ -1,8 +1,8 @@
 """The relay: carries committed events from the outbox to their stream, in order for each key, at least once."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from time import monotonic
 from typing import Final, Self
 
@@ -20,12 +20,12 @@ from chassis.events.broker import Broker
 from chassis.events.envelope import Envelope
 from chassis.events.held import Held
 from chassis.events.leadership import Connection, lead, sleep_unless
+from chassis.events.window import Message, Window
 from chassis.telemetry import metrics
 
 BATCH: Final = 1024  # rows read at once
 WINDOW: Final = 256  # acknowledgements outstanding at once; one by one is six times slower
 POLL: Final = 0.25  # seconds between two looks at the outbox when nobody pokes: commits of other processes
-ACK_SECONDS: Final = 5.0
 FIRST_PAUSE: Final = 0.1  # seconds after a failure, doubled up to
 LONGEST_PAUSE: Final = 10.0
 DRAIN_SECONDS: Final = 5.0
@@ -55,11 +55,8 @@ class Relay:
     """Runs inside its block; only one of a service's processes carries at a time. `dsn` is the system role's."""
 
     def __init__(self, broker: Broker, *, service: str, dsn: str) -> None:
-        self._client = broker.client
-        self._jetstream = broker.jetstream
-        self._stream = names.stream(service)
+        self._window = Window(broker.client, names.stream(service))
         self._dsn = dsn
-        self._window = asyncio.Semaphore(WINDOW)
         self._poked = outbox.waker()
         self._stopping = asyncio.Event()
         self._measured = 0.0
@@ -103,27 +100,28 @@ class Relay:
 
     async def _publish(self, rows: Sequence[DictRow]) -> list[int]:
         """Return the rows that the stream has now. Events of one key go one after the other, keys side by side."""
-        lanes: dict[str, list[DictRow]] = defaultdict(list)
+        keys: dict[str, deque[DictRow]] = defaultdict(deque)
         for row in rows:
-            lanes[row["key"]].append(row)
-        carried = await asyncio.gather(*(self._publish_lane(lane) for lane in lanes.values()))
-        return [seq for lane in carried for seq in lane]
-
-    async def _publish_lane(self, rows: Iterable[DictRow]) -> list[int]:
-        """Publish until one fails: what comes after it must not overtake it."""
+            keys[row["key"]].append(row)
+        lanes = list(keys.values())
         carried: list[int] = []
-        async with self._window:
-            for row in rows:
-                headers = Envelope.of_row(row).headers()
-                try:
-                    if self._client.max_payload < len(row["payload"]) + _size(headers):
-                        raise nats.errors.MaxPayloadError  # the server would close the connection
-                    await self._jetstream.publish(row["subject"], row["payload"], timeout=ACK_SECONDS, stream=self._stream, headers=headers)
-                except (nats.errors.Error, OSError) as error:
-                    self._failed(row, error)
-                    break
-                self._held.release(row["key"])
-                carried.append(row["seq"])
+        while lanes:
+            for start in range(0, len(lanes), WINDOW):
+                carried += await self._publish_firsts(lanes[start : start + WINDOW])
+            lanes = [lane for lane in lanes if lane]
+        return carried
+
+    async def _publish_firsts(self, lanes: Sequence[deque[DictRow]]) -> list[int]:
+        """Publish the first event of each key; where that fails, leave the key's other ones: they must not overtake it."""
+        failures = await self._window.publish([_message(lane[0]) for lane in lanes])
+        carried: list[int] = []
+        for lane, failure in zip(lanes, failures, strict=True):
+            if failure is None:
+                self._held.release(lane[0]["key"])
+                carried.append(lane.popleft()["seq"])
+            else:
+                self._failed(lane[0], failure)
+                lane.clear()
         return carried
 
     def _failed(self, row: DictRow, error: Exception) -> None:
@@ -143,6 +141,5 @@ class Relay:
             metrics.OUTBOX_OLDEST_AGE.set(row["age"])
 
 
-def _size(headers: Mapping[str, str]) -> int:
-    """Return how many bytes headers are on the wire at the most: each on a line of its own, below a line with the version."""
-    return 128 + sum(len(name) + len(value) + 4 for name, value in headers.items())
+def _message(row: DictRow) -> Message:
+    return Message(row["subject"], row["payload"], Envelope.of_row(row).headers())

@@ -79,8 +79,13 @@ def _by(column: Column[Any]) -> Query:
     return Query(select(column.label("key"), _C.id).where(column == keys, column > "", _C.delete_time.is_(None)))
 
 
-FIND: Final = {"domain": _by(_C.domain), "name": _by(_C.sort_name)}
+BY_KEY: Final = {"domain": _by(_C.domain), "name": _by(_C.sort_name)}
 """How live companies are found by domain or folded name, many at once."""
+
+
+async def find(work: UnitOfWork, kind: str, keys: Collection[str]) -> list[tuple[str, str]]:
+    """Return live companies by domain or folded name, many at once: key, id."""
+    return [(row["key"], row["id"]) for row in await work.all(BY_KEY[kind], keys=list(keys))]
 
 
 async def live(work: UnitOfWork, ids: Collection[str]) -> set[str]:

@@ -31,7 +31,7 @@ from kith.options.v1.permissions_pb2 import PERMISSION_CRM_CONTACTS_READ
 from services.crm.companies.store import companies
 from services.crm.contacts import rules
 from services.crm.parts import emails, phones, texts
-from services.crm.records.store import Store, arrays, indices, record_columns, reference, unnested, word
+from services.crm.records.store import Store, indices, record_columns, reference, unnested, word
 from services.crm.store import METADATA
 
 ORDERS: Final = ("sort_name", "create_time", "update_time")
@@ -134,18 +134,28 @@ OF_GONE_COMPANIES: Final = Query(
     .with_for_update(of=contacts, key_share=True)
 )
 
-_BY_KEY = (
-    select(contact_keys.c.key, contact_keys.c.contact_id.label("id"))
-    .join(contacts, (_C.id == contact_keys.c.contact_id) & (_C.tenant_id == contact_keys.c.tenant_id))
-    .where(contact_keys.c.key == func.any(bindparam("keys", type_=ARRAY(contact_keys.c.key.type))), _C.delete_time.is_(None))
+BY_KEY: Final = Query(
+    select(contact_keys.c.key, contact_keys.c.contact_id.label("id")).where(
+        contact_keys.c.kind == bindparam("kind", type_=contact_keys.c.kind.type),
+        contact_keys.c.key == func.any(bindparam("keys", type_=ARRAY(contact_keys.c.key.type))),
+    )
 )
-FIND: Final = {kind: Query(_BY_KEY.where(contact_keys.c.kind == kind)) for kind in (rules.EMAIL, rules.PHONE)}
-"""How live contacts are found by normalised keys, many at once."""
+LIVE: Final = Query(select(_C.id).where(_C.id == func.any(bindparam("ids", type_=ARRAY(_C.id.type))), _C.delete_time.is_(None)))
 
 
 async def add_keys(work: UnitOfWork, keys: Sequence[tuple[str, str, str]]) -> None:
     """Keep keys: contact id, kind, key."""
-    await work.send(_ADD_KEYS, **arrays([dict(zip(_KEY_COLUMNS, key, strict=True)) for key in keys], _KEY_COLUMNS))
+    await work.send(_ADD_KEYS, **dict(zip(_KEY_COLUMNS, map(list, zip(*keys, strict=True)), strict=True)))
+
+
+async def find(work: UnitOfWork, kind: str, keys: Collection[str]) -> list[tuple[str, str]]:
+    """Return live contacts by normalised keys of one kind, many at once: key, id.
+
+    In two steps, for most keys of an import are new; a join of both tables was taken through all contacts of the tenant.
+    """
+    found = [(row["key"], row["id"]) for row in await work.all(BY_KEY, kind=kind, keys=list(keys))]
+    live = {row["id"] for row in await work.all(LIVE, ids=[each for _, each in found])} if found else set()
+    return [each for each in found if each[1] in live]
 
 
 async def drop_keys(work: UnitOfWork, ids: Collection[str]) -> None:

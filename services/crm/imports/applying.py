@@ -51,7 +51,7 @@ class Applier:
     async def _wave(self, work: UnitOfWork, rows: Sequence[Row]) -> tuple[list[Row], list[Outcome], list[Draft[Any]]]:
         """Write the rows that share neither a key nor a record with one before them; return the others too: their turn comes next."""
         if self._creates:
-            drafts = await self._records.create_many(work, [row.record for row in rows])
+            drafts = await self._records.create_tidy(work, [row.record for row in rows])
             return [], [_outcome(row, draft, CREATED) for row, draft in zip(rows, drafts, strict=True)], drafts
         keys = [self._matcher.keys(row.record) for row in rows]
         found = await self._matcher.find(work, set().union(*keys))
@@ -64,7 +64,7 @@ class Applier:
     async def _write(
         self, work: UnitOfWork, wave: "_Wave", *, skipped: "list[_Match]", updated: "list[_Match]"
     ) -> tuple[list[Outcome], list[Draft[Any]]]:
-        created = await self._records.create_many(work, [row.record for row in wave.new]) if wave.new else []
+        created = await self._records.create_tidy(work, [row.record for row in wave.new]) if wave.new else []
         edits = [_edit(row, min(ids)) for row, ids in updated]
         changed = await self._records.change(work, edits) if edits else []
         outcomes = [_outcome(row, draft, CREATED) for row, draft in zip(wave.new, created, strict=True)]

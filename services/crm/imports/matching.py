@@ -1,6 +1,6 @@
 """When a row is about a record that is there: by which keys it is looked for, and what it changes."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, NamedTuple, Protocol
 
 from chassis.database import UnitOfWork
@@ -10,6 +10,9 @@ from services.crm.contacts import rules as contact_rules
 from services.crm.contacts import store as contacts
 from services.crm.parts import emails, texts
 from services.crm.reasons import Reason
+
+Find = Callable[[UnitOfWork, str, Collection[str]], Awaitable[list[tuple[str, str]]]]
+"""Returns live records by keys of one kind: key, id."""
 
 
 class Key(NamedTuple):
@@ -41,7 +44,7 @@ class ContactMatcher:
 
     async def find(self, work: UnitOfWork, keys: Collection[Key]) -> dict[Key, set[str]]:
         """Return contacts by key."""
-        return await _find(work, keys, contacts.FIND)
+        return await _find(work, keys, contacts.find)
 
 
 class CompanyMatcher:
@@ -53,16 +56,14 @@ class CompanyMatcher:
 
     async def find(self, work: UnitOfWork, keys: Collection[Key]) -> dict[Key, set[str]]:
         """Return companies by key."""
-        return await _find(work, keys, companies.FIND)
+        return await _find(work, keys, companies.find)
 
 
-async def _find(work: UnitOfWork, keys: Collection[Key], queries: Any) -> dict[Key, set[str]]:
+async def _find(work: UnitOfWork, keys: Collection[Key], find: Find) -> dict[Key, set[str]]:
     found: dict[Key, set[str]] = {}
-    for kind, query in queries.items():
-        values = [key.value for key in keys if key.kind == kind]
-        if values:
-            for row in await work.all(query, keys=values):
-                found.setdefault(Key(kind, row["key"]), set()).add(row["id"])
+    for kind in sorted({key.kind for key in keys}):
+        for value, record_id in await find(work, kind, [key.value for key in keys if key.kind == kind]):
+            found.setdefault(Key(kind, value), set()).add(record_id)
     return found
 
 

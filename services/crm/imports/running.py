@@ -5,7 +5,8 @@ transaction; a run that applies all at once begins again.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
 from chassis.database import UnitOfWork, unit_of_work
@@ -124,16 +125,9 @@ class _Applying:
     async def row_by_row(self) -> None:
         """Apply the rows that are left, some in each transaction."""
         done = self._import.report.done_count
-        while rows := await self._next(done):
-            async with unit_of_work() as work:
-                await runs.hold(work, self._run)
-                now = await actions.running(work, self._import.id)
-                if not done:
-                    await _open(work, now)
-                outcomes, changed = await self._applier.apply(work, rows)
-                await _grow(work, now.change_set_id, changed)
-                await _count(work, now, outcomes)
-            done += len(rows)
+        async with aclosing(self._batches(done)) as batches:
+            async for rows in batches:
+                await self._apply_and_count(rows)
         async with unit_of_work() as work:
             now = await actions.running(work, self._import.id)
             await _close(work, now.change_set_id)
@@ -147,12 +141,13 @@ class _Applying:
         async with unit_of_work() as work:
             await _open(work, self._import)
             changed = 0
-            while rows := await self._next(total.done_count):
-                outcomes, more = await self._applier.apply(work, rows)
-                await work.flush()
-                changed += more
-                tally.add(total, outcomes)
-                await self._tell(outcomes)
+            async with aclosing(self._batches(0)) as batches:
+                async for rows in batches:
+                    outcomes, more = await self._apply(work, rows)
+                    await work.flush()
+                    changed += more
+                    tally.add(total, outcomes)
+                    await self._tell(outcomes)
             kept = self._import.state == ImportState.IMPORT_STATE_RUNNING and not total.failed_count
             if kept:
                 now = await actions.running(work, self._import.id)
@@ -165,10 +160,36 @@ class _Applying:
         if not kept:
             await self._end_without_keeping()
 
+    async def _apply_and_count(self, rows: Sequence[Row]) -> None:
+        async with unit_of_work() as work:
+            await runs.hold(work, self._run)
+            now = await actions.running(work, self._import.id)
+            if not now.report.done_count:
+                await _open(work, now)
+            outcomes, changed = await self._apply(work, rows)
+            await _grow(work, now.change_set_id, changed)
+            await _count(work, now, outcomes)
+
+    async def _batches(self, done: int) -> AsyncGenerator[list[Row], None]:
+        """Yield the rows that are left; the next ones are read while the last ones are written."""
+        ahead = asyncio.create_task(self._next(done))
+        try:
+            while rows := await ahead:
+                done += len(rows)
+                ahead = asyncio.create_task(self._next(done))
+                yield rows
+        finally:
+            ahead.cancel()
+            await asyncio.wait([ahead])
+
+    async def _apply(self, work: UnitOfWork, rows: Sequence[Row]) -> tuple[list[Outcome], int]:
+        await store.plan_anew(work)
+        return await self._applier.apply(work, rows)
+
     async def _next(self, done: int) -> list[Row]:
         async with unit_of_work() as work:
             lines = await store.rows_behind(work, self._import.id, done, rules.APPLIED)
-        return await asyncio.to_thread(self._parser.rows, lines)
+        return await self._parser.rows(lines)
 
     async def _begin_again(self) -> None:
         """Forget what a run said that died, or that tried before."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
@@ -137,6 +138,7 @@ _ADD_ERRORS: Final = _addition(import_errors)
 _DROP_CHUNKS: Final = _removal(import_chunks)
 _DROP_ROWS: Final = _removal(import_rows)
 _DROP_ERRORS: Final = _removal(import_errors)
+_FORGET_PLANS: Final = Query(text("DISCARD PLANS"))
 
 
 def message(row: dict[str, Any]) -> Import:
@@ -227,6 +229,15 @@ async def drop_file(work: UnitOfWork, import_id: str) -> None:
     """Forget the file and its staged rows: the run is over."""
     await work.run(_DROP_CHUNKS, id=import_id)
     await work.run(_DROP_ROWS, id=import_id)
+
+
+async def plan_anew(work: UnitOfWork) -> None:
+    """Forget the connection's plans, those of foreign keys included.
+
+    One that was made while a table was empty walks through all that a tenant has, and stays until the table is analysed: what one
+    transaction writes does not count for that.
+    """
+    await work.run(_FORGET_PLANS)
 
 
 def _json(cells: Sequence[str]) -> str:

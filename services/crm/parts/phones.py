@@ -30,6 +30,8 @@ LABEL_LENGTH: Final = 50
 
 _AROUND: Final = re.compile(r"""^[\s='"]+(?:tel:)?|^tel:|[\s"']+$""", re.IGNORECASE)
 _DIGIT: Final = re.compile(r"\d")
+_NO_DIGITS: Final = re.compile(r"[^0-9]+")
+_NO_LETTERS: Final = re.compile(r"[\d\s+().\-/]+")
 _EXTENSION: Final = re.compile(r"\s*(?:;ext=|,+|ext\.?|x|#)\s*[0-9]{1,10}#?$", re.IGNORECASE)
 _PLUS: Final = ("+", "\N{FULLWIDTH PLUS SIGN}")
 
@@ -67,7 +69,7 @@ def key(typed: str) -> str:
     bare = _without_extension(_AROUND.sub("", typed))
     if not _DIGIT.search(bare):
         raise ValueError(typed)
-    digits: str = phonenumbers.normalize_digits_only(phonenumbers.convert_alpha_characters_in_number(bare))
+    digits = _digits(bare if _NO_LETTERS.fullmatch(bare) else phonenumbers.convert_alpha_characters_in_number(bare))
     if digits.startswith("00"):
         return f"+{digits[2:]}"
     return f"+{digits}" if bare.startswith(_PLUS) else digits
@@ -78,12 +80,26 @@ def keys(typed: str, e164: str) -> frozenset[str]:
     """Return all that a number is found by: as typed, with and without letters; international with and without "+"; national."""
     if not _DIGIT.search(typed):
         return frozenset()
-    found = {key(typed), phonenumbers.normalize_digits_only(_without_extension(typed))}
+    found = {key(typed), _digits(_without_extension(typed))}
     if e164:
-        number = phonenumbers.parse(e164)
-        national = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
-        found |= {e164, e164[1:], phonenumbers.national_significant_number(number), phonenumbers.normalize_digits_only(national)}
+        number, significant = _of_e164(e164)
+        found |= {e164, e164[1:], significant, _digits(phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL))}
     return frozenset(found)
+
+
+def _of_e164(e164: str) -> tuple[PhoneNumber, str]:
+    """Return the number and its national digits; parsed only where zeros begin it, which may be a prefix or a part of it."""
+    code = next(e164[1:end] for end in (2, 3, 4) if int(e164[1:end]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+    national = e164[1 + len(code) :]
+    if not national.startswith("0"):
+        return PhoneNumber(int(code), int(national)), national
+    number = phonenumbers.parse(e164)
+    return number, phonenumbers.national_significant_number(number)
+
+
+def _digits(text: str) -> str:
+    """Return the digits of a text as ASCII."""
+    return _NO_DIGITS.sub("", text) if text.isascii() else phonenumbers.normalize_digits_only(text)
 
 
 def _without_extension(typed: str) -> str:

@@ -89,14 +89,19 @@ class Records(ABC, Generic[R]):
 
     async def create_many(self, work: UnitOfWork, wanted: Sequence[R]) -> list[Draft[R]]:
         """Keep new records, each for itself, and say so."""
-        drafts = [self._new(work, each) for each in wanted]
+        drafts = [self._new(work, masks.apply(self.kind(), each, FieldMask(paths=["*"]))) for each in wanted]
         await self._settle(work, drafts)
-        made = [draft for draft in drafts if draft.refusal is None]
-        if made:
-            await self.store.insert(work, [draft.after for draft in made])
-            await self.written(work, made)
-        for draft in made:
-            work.publish(self.events.created(**{self.noun: draft.after}))
+        await self._write_new(work, drafts)
+        return drafts
+
+    async def create_tidy(self, work: UnitOfWork, records: Sequence[R]) -> list[Draft[R]]:
+        """Keep new records that have their form already and break no rule, and say so; each may still name what is not there.
+
+        The records become what is kept: they get their ids here.
+        """
+        drafts = [self._new(work, each) for each in records]
+        await self.check_references(work, drafts)
+        await self._write_new(work, drafts)
         return drafts
 
     async def update(self, work: UnitOfWork, edits: Sequence[tuple[R, FieldMask]]) -> list[Draft[R]]:
@@ -201,8 +206,15 @@ class Records(ABC, Generic[R]):
         await self.store.update(work, [draft.after for draft in drafts])
         await self.written(work, drafts)
 
-    def _new(self, work: UnitOfWork, wanted: R) -> Draft[R]:
-        after = masks.apply(self.kind(), wanted, FieldMask(paths=["*"]))
+    async def _write_new(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
+        made = [draft for draft in drafts if draft.refusal is None]
+        if made:
+            await self.store.insert(work, [draft.after for draft in made])
+            await self.written(work, made)
+        for draft in made:
+            work.publish(self.events.created(**{self.noun: draft.after}))
+
+    def _new(self, work: UnitOfWork, after: R) -> Draft[R]:
         self._stamp(work, after, ids.new(), 1)
         after.create_time.CopyFrom(after.update_time)
         after.owner_id = after.owner_id or work.caller.user_id
