@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 import httpx
+import orjson
 import psycopg
 import uvloop
 from psycopg.conninfo import make_conninfo
@@ -63,8 +64,9 @@ class Explained:
     whole: set[str] = field(default_factory=set)
 
     async def all(self, query: Query, **values: Any) -> list[Any]:
-        cursor = await self.connection.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query.sql}".encode(), query.bind(values))
-        (answer,) = (await cursor.fetchall())[0]
+        asked = b"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) " + query.command
+        result = self.connection.pgconn.exec_params(asked, query.parameters(values), None, query.formats)
+        answer = orjson.loads(result.get_value(0, 0) or b"")
         self.took.append(float(answer[0]["Execution Time"]))
         self.whole.update(node["Relation Name"] for node in _nodes(answer[0]["Plan"]) if node["Node Type"] == "Seq Scan")
         return []

@@ -43,7 +43,7 @@ class ServiceSettings(ServerSettings):
 
     database_dsn: SecretStr = Field(description="PostgreSQL, as the service's runtime role.")
     system_dsn: SecretStr = Field(description="PostgreSQL, as the service's system role: relay and purge.")
-    database_pool: int = Field(8, ge=1, le=100, description="Connections of the runtime role at the most.")
+    database_pool: int = Field(8, ge=1, le=100, description="Connections for transactions at the most; two more are shared by reads.")
     nats_url: SecretStr = Field(description="NATS, with this service's user and password.")
     page_key_file: Path = Field(description="Key (base64) that page tokens are signed with.")
     master_key_file: Path = Field(description="Master key (base64) that secrets at rest are sealed under.")

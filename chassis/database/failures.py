@@ -2,8 +2,8 @@
 
 import psycopg
 from psycopg import errors as pg
-from psycopg_pool import PoolTimeout, TooManyRequests
 
+from chassis.database.pool import CrowdedError
 from chassis.errors import Aborted, DeadlineExceeded, Reason, Refusal, Unavailable
 
 REPEATABLE = (pg.SerializationFailure, pg.DeadlockDetected)
@@ -16,7 +16,7 @@ def refusal(failure: Exception) -> Refusal | None:
             return Aborted(Reason.TRY_AGAIN, "the change met another one at the same time", retry_after=0.1)
         case pg.QueryCanceled():
             return DeadlineExceeded(Reason.DEADLINE_EXCEEDED, "the database took longer than it may")
-        case PoolTimeout() | TooManyRequests():
+        case CrowdedError():
             return Unavailable(Reason.OVERLOADED, "more work than the database can take", retry_after=1)
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return Unavailable(Reason.UNAVAILABLE, "the database does not answer", retry_after=1)

@@ -1,9 +1,6 @@
 """When a connection to PostgreSQL counts as dead, so that nobody waits for an answer that cannot come."""
 
-import select
 from typing import Any, Final
-
-from psycopg import AsyncConnection
 
 DEAD_SECONDS: Final = 10
 
@@ -14,12 +11,3 @@ ALIVE: Final[dict[str, Any]] = {
     "keepalives_count": 3,
 }
 """Connection settings of libpq; a socket of the same machine needs none and takes no notice."""
-
-
-def was_closed(connection: AsyncConnection[Any]) -> bool:
-    """Say whether the connection ended, or the server said something while nobody asked: that it ends it. Costs no round trip."""
-    if connection.closed:
-        return True
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))

@@ -4,18 +4,18 @@ IETF draft-ietf-httpapi-idempotency-key-header; a key belongs to tenant, princip
 """
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import Any, Final
 
 from google.protobuf.message import Message
 from sqlalchemy import Text, bindparam, func, select
 
 from chassis.context import Request
+from chassis.database.decoding import Row
+from chassis.database.session import Session
 from chassis.database.statements import Query
 from chassis.database.system_tables import idempotency
 from chassis.errors import Aborted, InvalidArgument, Reason
-
-if TYPE_CHECKING:
-    from chassis.database.work import UnitOfWork
 
 KEPT: Final = timedelta(hours=24)
 
@@ -39,24 +39,31 @@ class Replay(Exception):
         self.response = response
 
 
-async def check(work: "UnitOfWork", request: Request) -> None:
-    """Go on if the key is new. Raise Replay, IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_IN_PROGRESS if it is not.
+def check(session: Session, request: Request, tenant_id: str) -> None:
+    """Go on if the key is new. With the first question Replay, IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_IN_PROGRESS is raised if it is not.
 
     The lock is held to the end of the transaction, so that a second call with the key never waits behind the first.
     """
     given = request.idempotency
     if given is None or request.method is None:
         return
-    scope = "\x1f".join((work.tenant_id, request.caller.id, request.method.path, given.key))
-    values = {"principal": request.caller.id, "method": request.method.path, "key": given.key}
-    lock, row = await work.first_of_each(_LOCK, _FIND, scope=scope, **values)
-    if lock is None or not lock["free"]:
+    scope = "\x1f".join((tenant_id, request.caller.id, request.method.path, given.key))
+    session.put_ahead(_LOCK, {"scope": scope}, _first)
+    found = {"principal": request.caller.id, "method": request.method.path, "key": given.key}
+    session.put_ahead(_FIND, found, partial(_new, given.request_hash))
+
+
+def _first(rows: list[Row]) -> None:
+    if not rows[0]["free"]:
         raise Aborted(Reason.IDEMPOTENCY_IN_PROGRESS, "the first request with this key still runs", retry_after=1)
-    if row is None:
+
+
+def _new(request_hash: bytes, rows: list[Row]) -> None:
+    if not rows:
         return
-    if row["request_hash"] != given.request_hash:
+    if rows[0]["request_hash"] != request_hash:
         raise InvalidArgument(Reason.IDEMPOTENCY_KEY_REUSED, "the key was used for another request")
-    raise Replay(row["response"])
+    raise Replay(rows[0]["response"])
 
 
 def insert(request: Request, answer: Message | None, now: datetime) -> tuple[Query, dict[str, Any]] | None:

@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from chassis import names
+from chassis.database.setting import FUNCTION
 
 MINIMUM_VERSION: Final = 180_000
 
@@ -56,6 +57,7 @@ async def bootstrap(admin_dsn: str, service: str, passwords: Mapping[str, str]) 
         for statement in _inside(service):
             await admin.execute(statement)
         await _forbid_functions(admin, service)
+        await _open_tenants(admin, service)
 
 
 async def _make_roles(admin: AsyncConnection[Any], service: str, passwords: Mapping[str, str]) -> None:
@@ -125,3 +127,16 @@ async def _forbid_functions(admin: AsyncConnection[Any], service: str) -> None:
     await admin.execute(
         SQL("GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO {}").format(Identifier(names.role(service, "migrator")))
     )
+
+
+async def _open_tenants(admin: AsyncConnection[Any], service: str) -> None:
+    """Make the one way into a tenant; it belongs to the definer, who may set what it sets."""
+    roles = {role: Identifier(names.role(service, role)) for role in ("definer", "runtime")}
+    await admin.execute(FUNCTION.encode())
+    for statement in (
+        "GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO {definer}",
+        "ALTER FUNCTION public.enter_tenant(uuid) OWNER TO {definer}",
+        "REVOKE ALL ON FUNCTION public.enter_tenant(uuid) FROM PUBLIC",
+        "GRANT EXECUTE ON FUNCTION public.enter_tenant(uuid) TO {runtime}",
+    ):
+        await admin.execute(SQL(statement).format(**roles))

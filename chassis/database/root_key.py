@@ -1,14 +1,15 @@
 """The root key of a service: made by whichever process comes up first, opened once at the start of each."""
 
 import secrets
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 import stamina
-from psycopg import AsyncConnection, AsyncCursor
 from sqlalchemy import LargeBinary, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
+from chassis.database.pipeline import Pipeline
+from chassis.database.pool import pipeline
 from chassis.database.statements import Query
 from chassis.database.subject_keys import root_key
 from chassis.sealing.keys import RootKey
@@ -26,20 +27,16 @@ _RENEW: Final = Query(root_key.update().where(root_key.c.sealed == bindparam("fo
 async def load(dsn: str, vault: Vault, service: str) -> RootKey:
     """Return a service's root key, brought under the current master key; `dsn` is the system role's. Raises VaultError."""
     purpose = f"seal|{service}"
-    async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+    async with pipeline(dsn) as connection:
         sealed = await _sealed(connection, vault, purpose)
         renewed = await vault.rewrap(sealed)
         if renewed != sealed:
-            await _run(connection, _RENEW, former=sealed, sealed=renewed)
+            await connection.ask(_RENEW, {"former": sealed, "sealed": renewed})
         return RootKey(await vault.open(renewed, purpose))
 
 
-async def _sealed(connection: AsyncConnection[Any], vault: Vault, purpose: str) -> bytes:
+async def _sealed(connection: Pipeline, vault: Vault, purpose: str) -> bytes:
     """Return the key as it is kept; of two processes that make the first one, one succeeds."""
-    while (row := await (await _run(connection, _FIND)).fetchone()) is None:
-        await _run(connection, _OFFER, sealed=await vault.seal(secrets.token_bytes(KEY_BYTES), purpose))
-    return bytes(row[0])
-
-
-async def _run(connection: AsyncConnection[Any], query: Query, **values: bytes) -> AsyncCursor[Any]:
-    return await connection.execute(query.sql, query.bind(values))
+    while not (rows := (await connection.ask(_FIND, {})).rows()):
+        await connection.ask(_OFFER, {"sealed": await vault.seal(secrets.token_bytes(KEY_BYTES), purpose)})
+    return bytes(rows[0]["sealed"])

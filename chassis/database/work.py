@@ -7,21 +7,20 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
-import psycopg
 from google.protobuf.message import Message
-from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline, generators, sql
 
 from chassis import clock, etags
 from chassis.context import Caller, Request, current
 from chassis.database import audit, outbox, replays
-from chassis.database.setting import TENANT
+from chassis.database.decoding import Row
+from chassis.database.pool import Database
+from chassis.database.session import Session
 from chassis.database.statements import Query
 from chassis.database.subject_keys import Keys
 from chassis.errors import Aborted, Reason
 from chassis.sealing.keys import SubjectKey
 from chassis.telemetry import metrics, tracing
 
-Row = dict[str, Any]
 M = TypeVar("M", bound=Message)
 
 FIRST: Final = 1
@@ -34,12 +33,12 @@ NO_TENANT: Final = ""
 class UnitOfWork:
     """What a handler reads and writes through; made by `unit_of_work`. Not shared between tasks."""
 
-    def __init__(self, request: Request, tenant_id: str, connection: AsyncConnection[Row], pipeline: AsyncPipeline) -> None:
+    def __init__(self, request: Request, tenant_id: str, database: Database) -> None:
         self.request = request
         self.tenant_id = tenant_id
         self.now: datetime = clock.now()
-        self._connection = connection
-        self._pipeline = pipeline
+        self._database = database
+        self._session: Session | None = None
         self._events: list[outbox.Entry] = []
         self._trail: list[audit.Entry] = []
         self._answer: Message | None = None
@@ -56,34 +55,24 @@ class UnitOfWork:
     async def all(self, query: Query, **values: Any) -> list[Row]:
         """Return every row of the statement."""
         with _span(query):
-            cursor = await self._executed(query, values)
-            return await cursor.fetchall()
+            if self._session is None and query.reads:
+                return await self._database.read(self.tenant_id, query, values)
+            return (await (await self._transaction()).ask(query, values)).rows()
 
     async def first(self, query: Query, **values: Any) -> Row | None:
         """Return the first row of the statement, None if there is none."""
-        with _span(query):
-            cursor = await self._executed(query, values)
-            return await cursor.fetchone()
+        rows = await self.all(query, **values)
+        return rows[0] if rows else None
 
     async def run(self, query: Query, **values: Any) -> int:
         """Run a statement that answers with no rows; return how many it touched."""
         with _span(query):
-            cursor = await self._executed(query, values)
-            await self._pipeline.sync()
-            return cursor.rowcount
+            return (await (await self._transaction()).ask(query, values)).touched
 
     async def send(self, query: Query, **values: Any) -> None:
         """Run a statement that answers with nothing; should it fail, that shows at a later one or at the commit."""
         with _span(query):
-            await self._executed(query, values)
-
-    async def first_of_each(self, *queries: Query, **values: Any) -> list[Row | None]:
-        """Return the first row of each statement; they run one after the other in one round trip."""
-        cursors = []
-        for query in queries:
-            with _span(query):
-                cursors.append(await self._executed(query, values))
-        return [await cursor.fetchone() for cursor in cursors]
+            (await self._transaction()).put(query, values)
 
     def publish(self, event: Message, *, before: Message | None = None) -> None:
         """Put an event into the outbox and the change that it tells of into the audit trail."""
@@ -128,29 +117,42 @@ class UnitOfWork:
         )
 
     async def start(self) -> None:
-        """Bind the transaction to the tenant; answer a repeated idempotency key by raising what answers it."""
-        if self.tenant_id:
-            await self._connection.execute(
-                sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(*TENANT.split(".")), sql.Literal(self.tenant_id)), prepare=False
-            )
-            await replays.check(self, self.request)
+        """Answer a repeated idempotency key by raising what answers it, with the first question that is asked."""
+        if self.tenant_id and self.request.idempotency is not None:
+            session = await self._transaction()
+            replays.check(session, self.request, self.tenant_id)
+            session.pipeline.flush()  # so that the key is taken however long it is until the first question
 
     async def finish(self) -> None:
         """Write what was said beside the rows, and commit; all of it in one round trip."""
         if not self._kept:
-            await self._connection.rollback()
+            await self.abandon()
             return
+        if self._session is not None:
+            await self._session.hear()
         if self.tenant_id:
             if not self._noted:
                 audit.complete(self._trail, self.request)
             await self.flush()
             await self._write(replays.insert(self.request, self._answer, self.now))
-        await self._connection.commit()
+        if self._session is not None:
+            await self._session.commit()
+            self._give()
         if self._own_keys is not None:
             self._own_keys.committed()
         self.request.noted = self.request.noted or self._noted
         if self._told:
             outbox.poke()
+
+    async def abandon(self) -> None:
+        """Keep nothing, and give the connection back."""
+        if self._own_keys is not None:
+            self._own_keys.rolled_back()
+        if self._session is not None:
+            try:
+                await self._session.rollback()
+            finally:
+                self._give()
 
     async def flush(self) -> None:
         """Write the events and the trail so far, so that a long unit of work holds little; they are kept with it or not at all."""
@@ -160,11 +162,6 @@ class UnitOfWork:
         self._noted = self._noted or bool(self._trail)
         self._events.clear()
         self._trail.clear()
-
-    def rolled_back(self) -> None:
-        """Note that nothing of it was kept."""
-        if self._own_keys is not None:
-            self._own_keys.rolled_back()
 
     @property
     def _keys(self) -> Keys:
@@ -187,15 +184,18 @@ class UnitOfWork:
     async def _write(self, statement: tuple[Query, dict[str, Any]] | None) -> None:
         if statement is not None:
             query, values = statement
-            await self._executed(query, values)
+            await self.send(query, **values)
 
-    async def _executed(self, query: Query, values: dict[str, Any]) -> AsyncCursor[Row]:
-        """Run a statement and send all of it: psycopg leaves what the socket does not take, and waits for an answer that cannot come."""
-        cursor = await self._connection.execute(query.sql, query.bind(values))
-        server = self._connection.pgconn
-        if server.flush():
-            await self._connection.wait(generators.send(server))
-        return cursor
+    async def _transaction(self) -> Session:
+        """Return the transaction, which begins here with the first statement that does more than read."""
+        if self._session is None:
+            self._session = Session(await self._database.take(), self.tenant_id)
+        return self._session
+
+    def _give(self) -> None:
+        if self._session is not None:
+            self._database.give(self._session.pipeline)
+            self._session = None
 
     def _tenant(self) -> str:
         if not self.tenant_id:
@@ -222,35 +222,17 @@ async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork
     database = request.database
     if database is None:
         raise LookupError("this process has no database")
-    tenant = request.caller.tenant_id if tenant_id is None else tenant_id
+    work = UnitOfWork(request, request.caller.tenant_id if tenant_id is None else tenant_id, database)
     started = perf_counter()
-    connection = await database.take()
     try:
-        async with connection.pipeline() as pipeline:
-            work = UnitOfWork(request, tenant, connection, pipeline)
-            try:
-                await work.start()
-                yield work
-                await _to_the_end(work.finish())
-            except BaseException:
-                work.rolled_back()
-                raise
+        await work.start()
+        yield work
+        await _to_the_end(work.finish())
     except BaseException as failure:
         metrics.db_client_operation(request.operation, type(failure).__name__).observe(perf_counter() - started)
-        await _to_the_end(_abandon(connection))
+        await _to_the_end(work.abandon())
         raise
-    else:
-        metrics.db_client_operation(request.operation).observe(perf_counter() - started, tracing.current().exemplar)
-    finally:
-        await _to_the_end(database.give(connection))
-
-
-async def _abandon(connection: AsyncConnection[Row]) -> None:
-    """Roll back; a connection that cannot even do that is closed, and the pool makes another one."""
-    try:
-        await connection.rollback()
-    except psycopg.Error:
-        await connection.close()
+    metrics.db_client_operation(request.operation).observe(perf_counter() - started, tracing.current().exemplar)
 
 
 async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:

@@ -11,11 +11,12 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from chassis import contract, names
 from chassis.database import Database
+from chassis.database.pipeline import Pipeline
 from chassis.events.broker import Broker
 from chassis.events.handling import Handler, Handling, Subscriptions, by_source
 from chassis.events.intake import ACK_SECONDS, Intake
 from chassis.events.lanes import Lanes
-from chassis.events.leadership import Connection, lead
+from chassis.events.leadership import lead
 from chassis.events.replaying import Replaying
 from chassis.events.rereading import Rereading
 from chassis.sealing.opening import Opener
@@ -64,7 +65,7 @@ class Consumer:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
 
-    async def _consume(self, connection: Connection) -> None:
+    async def _consume(self, connection: Pipeline) -> None:
         await self._broker.jetstream.add_consumer(self._stream, self._configuration())
         beside = [asyncio.create_task(work) for work in (self._measure(), self._replaying.run(connection), self._rereading.run())]
         try:

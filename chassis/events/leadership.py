@@ -12,19 +12,20 @@ from typing import Any, Final
 import nats.errors
 import psycopg
 import structlog
-from psycopg import AsyncConnection
-from psycopg.rows import DictRow, dict_row
+from sqlalchemy import Integer, bindparam, func, select
 
-from chassis.database.liveness import ALIVE
+from chassis.database.pipeline import Pipeline
+from chassis.database.pool import PING, pipeline
+from chassis.database.statements import Query
 
 PAUSE: Final = 1.0  # seconds between two tries to become the one, and after the database or NATS went away
 GUARD: Final = 5.0  # seconds between two looks whether the connection lives
 
 _SPACE: Final = 0x6B697468  # "kith": the first of the lock's two numbers
-_TRY: Final = "SELECT pg_try_advisory_lock(%s, %s) AS mine"
+_NUMBERS: Final = (bindparam(name, type_=Integer()) for name in ("space", "duty"))
+_TRY: Final = Query(select(func.pg_try_advisory_lock(*_NUMBERS).label("mine")))
 
-Connection = AsyncConnection[DictRow]
-Work = Callable[[Connection], Awaitable[None]]
+Work = Callable[[Pipeline], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -36,8 +37,7 @@ async def lead(dsn: str, duty: str, work: Work, stopping: asyncio.Event) -> None
     """
     while not stopping.is_set():
         try:
-            options: dict[str, Any] = {"prepare_threshold": 0, "row_factory": dict_row, **ALIVE}
-            async with await AsyncConnection[DictRow].connect(dsn, autocommit=True, **options) as connection:
+            async with pipeline(dsn) as connection:
                 while not stopping.is_set() and not await _is_mine(connection, duty):
                     await sleep_unless(stopping, PAUSE)
                 if not stopping.is_set():
@@ -56,19 +56,19 @@ async def sleep_unless(event: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(event.wait(), seconds)
 
 
-async def _is_mine(connection: Connection, duty: str) -> bool:
+async def _is_mine(connection: Pipeline, duty: str) -> bool:
     number = zlib.crc32(duty.encode()) - 2**31
-    row = await (await connection.execute(_TRY, [_SPACE, number])).fetchone()
-    return bool(row and row["mine"])
+    (row,) = (await connection.ask(_TRY, {"space": _SPACE, "duty": number})).rows()
+    return bool(row["mine"])
 
 
-async def _guarded(connection: Connection, work: Work) -> None:
+async def _guarded(connection: Pipeline, work: Work) -> None:
     """Do the work until it returns or the connection, and with it the lock, is gone."""
     working: asyncio.Future[Any] = asyncio.ensure_future(work(connection))
     try:
         while not working.done():
             await asyncio.wait([working], timeout=GUARD)
-            await connection.execute("SELECT 1")
+            await connection.ask(PING, {})
     finally:
         if not working.done():
             working.cancel()

@@ -6,14 +6,12 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 import orjson
-from psycopg import AsyncCursor
-from psycopg.rows import DictRow
-from sqlalchemy import Text, bindparam, cast, func, null, select
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, null, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from chassis.database import Query, unit_of_work
 from chassis.database.dead_letters import dead_letters as table
-from chassis.events.leadership import Connection
+from chassis.database.pipeline import Pipeline
 
 COUNTED: Final = 10_000  # letters; more are not counted to their end
 
@@ -53,7 +51,7 @@ _MARKED: Final = Query(
     select(*(table.c[name] for name in _NAMES))
     .where(_OF_STREAM, table.c.replay_at.is_not(None))
     .order_by(table.c.sequence)
-    .limit(bindparam("size"))
+    .limit(bindparam("size", type_=BigInteger()))
 )
 _DELETE: Final = Query(table.delete().where(*_THIS))
 _KEEP: Final = Query(
@@ -72,31 +70,27 @@ async def bury(letter: Letter) -> None:
         await work.run(_BURY, **values)
 
 
-async def marked(connection: Connection, stream: str, size: int) -> list[Letter]:
+async def marked(connection: Pipeline, stream: str, size: int) -> list[Letter]:
     """Return letters that are to be handed in again, in the order of their stream."""
-    rows = await _run(connection, _MARKED, stream=stream, size=size)
-    return [Letter.of_row(row) for row in await rows.fetchall()]
+    found = await connection.ask(_MARKED, {"stream": stream, "size": size})
+    return [Letter.of_row(row) for row in found.rows()]
 
 
-async def delete(connection: Connection, letter: Letter) -> None:
+async def delete(connection: Pipeline, letter: Letter) -> None:
     """Forget a letter: its event was handled."""
-    await _run(connection, _DELETE, **_key(letter))
+    await connection.ask(_DELETE, _key(letter))
 
 
-async def keep(connection: Connection, letter: Letter, why: str) -> None:
+async def keep(connection: Pipeline, letter: Letter, why: str) -> None:
     """Note that a letter was handed in again and failed again; it is not handed in once more unless somebody says so."""
-    await _run(connection, _KEEP, **_key(letter), why=why)
+    await connection.ask(_KEEP, {**_key(letter), "why": why})
 
 
-async def count(connection: Connection, stream: str) -> int:
+async def count(connection: Pipeline, stream: str) -> int:
     """Return how many letters of a stream there are."""
-    row = await (await _run(connection, _COUNT, stream=stream)).fetchone()
-    return int(row["letters"]) if row else 0
+    (row,) = (await connection.ask(_COUNT, {"stream": stream})).rows()
+    return int(row["letters"])
 
 
 def _key(letter: Letter) -> dict[str, str]:
     return {"tenant_id": letter.tenant_id, "consumer": letter.consumer, "message_id": letter.message_id}
-
-
-async def _run(connection: Connection, query: Query, **values: Any) -> AsyncCursor[DictRow]:
-    return await connection.execute(query.sql, query.bind(values))

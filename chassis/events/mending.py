@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from psycopg.rows import DictRow
 from sqlalchemy import ARRAY, Boolean, Text, bindparam, func, or_, select
 
 from chassis.database import Query
 from chassis.database.dead_letters import dead_letters as table
-from chassis.events.leadership import Connection
+from chassis.database.pipeline import Pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,27 +52,21 @@ _MARK: Final = Query(table.update().where(*_CHOSEN).values(replay_at=func.now())
 _DISCARD: Final = Query(table.delete().where(*_CHOSEN).returning(*_COLUMNS))
 
 
-async def look(connection: Connection, choice: Choice) -> list[Seen]:
+async def look(connection: Pipeline, choice: Choice) -> list[Seen]:
     """Return the chosen letters, the oldest first."""
     return await _run(connection, _LOOK, choice)
 
 
-async def mark(connection: Connection, choice: Choice) -> list[Seen]:
+async def mark(connection: Pipeline, choice: Choice) -> list[Seen]:
     """Have the chosen letters handed in again by the process that leads their consumer; return them."""
     return await _run(connection, _MARK, choice)
 
 
-async def discard(connection: Connection, choice: Choice) -> list[Seen]:
+async def discard(connection: Pipeline, choice: Choice) -> list[Seen]:
     """Delete the chosen letters for good; return them. Their events have no effect any more."""
     return await _run(connection, _DISCARD, choice)
 
 
-async def _run(connection: Connection, query: Query, choice: Choice) -> list[Seen]:
+async def _run(connection: Pipeline, query: Query, choice: Choice) -> list[Seen]:
     values = {"all_ids": not choice.ids, "ids": list(choice.ids), "kind": choice.type, "whose": choice.consumer}
-    rows = await (await connection.execute(query.sql, query.bind(values))).fetchall()
-    return [_seen(row) for row in rows]
-
-
-def _seen(row: DictRow) -> Seen:
-    said: dict[str, Any] = {**row, "tenant_id": str(row["tenant_id"])}
-    return Seen(**said)
+    return [Seen(**row) for row in (await connection.ask(query, values)).rows()]

@@ -9,17 +9,18 @@ from typing import Final, Self
 import nats.errors
 import structlog
 from nats.js.errors import APIError
-from psycopg.rows import DictRow
-from sqlalchemy import ARRAY, BigInteger, Text, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, Double, Text, bindparam, func, select
 
 from chassis import names
 from chassis.database import outbox
+from chassis.database.decoding import Row
+from chassis.database.pipeline import Pipeline
 from chassis.database.statements import Query
 from chassis.database.system_tables import outbox as table
 from chassis.events.broker import Broker
 from chassis.events.envelope import Envelope
 from chassis.events.held import Held
-from chassis.events.leadership import Connection, lead, sleep_unless
+from chassis.events.leadership import lead, sleep_unless
 from chassis.events.window import Message, Window
 from chassis.telemetry import metrics
 
@@ -38,15 +39,14 @@ _PENDING: Final = Query(
     select(table)
     .where(table.c.published_at.is_(None), table.c.key != func.all(bindparam("held", type_=ARRAY(Text()))))
     .order_by(table.c.seq)
-    .limit(bindparam("size"))
+    .limit(bindparam("size", type_=BigInteger()))
 )
 _MARK: Final = Query(
     table.update().where(table.c.seq == func.any(bindparam("seqs", type_=ARRAY(BigInteger())))).values(published_at=func.now())
 )
 _OLDEST = select(table.c.created_at).where(table.c.published_at.is_(None)).order_by(table.c.seq).limit(COUNTED).subquery()
-_BACKLOG: Final = Query(
-    select(func.count().label("pending"), func.coalesce(func.extract("epoch", func.now() - func.min(_OLDEST.c.created_at)), 0).label("age"))
-)
+_AGE = func.coalesce(func.extract("epoch", func.now() - func.min(_OLDEST.c.created_at)), 0)
+_BACKLOG: Final = Query(select(func.count().label("pending"), _AGE.cast(Double()).label("age")))
 
 log = structlog.get_logger()
 
@@ -74,15 +74,16 @@ class Relay:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
 
-    async def _carry(self, connection: Connection) -> None:
+    async def _carry(self, connection: Pipeline) -> None:
         """Carry until nothing is left after the stop; come back after a pause when NATS takes nothing."""
         pause = FIRST_PAUSE
         while True:
+            last = self._stopping.is_set()  # before the look: what is committed before the stop has to be seen by it
             self._poked.clear()
             rows = await self._pending(connection)
             carried = await self._publish(rows)
             if carried:
-                await connection.execute(_MARK.sql, _MARK.bind({"seqs": carried}))
+                await connection.ask(_MARK, {"seqs": carried})
                 metrics.OUTBOX_PUBLISHED.inc(len(carried))
             await self._measure(connection)
             if len(carried) < sum(row["key"] not in self._held for row in rows):
@@ -92,15 +93,15 @@ class Relay:
                 pause = FIRST_PAUSE
                 if len(rows) < BATCH and not self._stopping.is_set():
                     await sleep_unless(self._poked, POLL)
-            if self._stopping.is_set() and len(rows) < BATCH:
+            if last and len(rows) < BATCH:
                 return
 
-    async def _pending(self, connection: Connection) -> list[DictRow]:
-        return await (await connection.execute(_PENDING.sql, _PENDING.bind({"size": BATCH, "held": self._held.waiting()}))).fetchall()
+    async def _pending(self, connection: Pipeline) -> list[Row]:
+        return (await connection.ask(_PENDING, {"size": BATCH, "held": self._held.waiting()})).rows()
 
-    async def _publish(self, rows: Sequence[DictRow]) -> list[int]:
+    async def _publish(self, rows: Sequence[Row]) -> list[int]:
         """Return the rows that the stream has now. Events of one key go one after the other, keys side by side."""
-        keys: dict[str, deque[DictRow]] = defaultdict(deque)
+        keys: dict[str, deque[Row]] = defaultdict(deque)
         for row in rows:
             keys[row["key"]].append(row)
         lanes = list(keys.values())
@@ -111,7 +112,7 @@ class Relay:
             lanes = [lane for lane in lanes if lane]
         return carried
 
-    async def _publish_firsts(self, lanes: Sequence[deque[DictRow]]) -> list[int]:
+    async def _publish_firsts(self, lanes: Sequence[deque[Row]]) -> list[int]:
         """Publish the first event of each key; where that fails, leave the key's other ones: they must not overtake it."""
         failures = await self._window.publish([_message(lane[0]) for lane in lanes])
         carried: list[int] = []
@@ -124,22 +125,21 @@ class Relay:
                 lane.clear()
         return carried
 
-    def _failed(self, row: DictRow, error: Exception) -> None:
+    def _failed(self, row: Row, error: Exception) -> None:
         if isinstance(error, nats.errors.MaxPayloadError) or (isinstance(error, APIError) and error.err_code == TOO_LARGE):
             self._held.hold(row["key"])
             log.error("event_too_large", message_id=row["id"], subject=row["subject"], size=len(row["payload"]))
         else:
             log.warning("publish_failed", error_type=type(error).__name__, message_id=row["id"])
 
-    async def _measure(self, connection: Connection) -> None:
+    async def _measure(self, connection: Pipeline) -> None:
         if monotonic() - self._measured < MEASURED:
             return
         self._measured = monotonic()
-        row = await (await connection.execute(_BACKLOG.sql, _BACKLOG.bind({}))).fetchone()
-        if row is not None:
-            metrics.OUTBOX_PENDING.set(row["pending"])
-            metrics.OUTBOX_OLDEST_AGE.set(row["age"])
+        (row,) = (await connection.ask(_BACKLOG, {})).rows()
+        metrics.OUTBOX_PENDING.set(row["pending"])
+        metrics.OUTBOX_OLDEST_AGE.set(row["age"])
 
 
-def _message(row: DictRow) -> Message:
+def _message(row: Row) -> Message:
     return Message(row["subject"], row["payload"], Envelope.of_row(row).headers())

@@ -6,12 +6,12 @@ from typing import Final
 import psycopg
 import structlog
 
+from chassis.database.pipeline import Pipeline
 from chassis.events import letters
 from chassis.events.envelope import Envelope
 from chassis.events.faults import Failure, Verdict
 from chassis.events.handling import Handling
 from chassis.events.lanes import Lanes
-from chassis.events.leadership import Connection
 from chassis.events.letters import Letter
 from chassis.telemetry import metrics
 
@@ -34,7 +34,7 @@ class Replaying:
         self._lanes = lanes
         self._stream = stream
 
-    async def run(self, connection: Connection) -> None:
+    async def run(self, connection: Pipeline) -> None:
         """Work until cancelled; whoever takes the consumer over counts from then on."""
         gauge = metrics.DEAD_LETTERS.labels(self._handling.group, self._stream)
         try:
@@ -51,7 +51,7 @@ class Replaying:
         finally:
             metrics.DEAD_LETTERS.remove(self._handling.group, self._stream)
 
-    async def _take_up(self, connection: Connection) -> float:
+    async def _take_up(self, connection: Pipeline) -> float:
         """Hand in what is marked; return for how many seconds to leave it at that."""
         found = await letters.marked(connection, self._stream, BATCH)
         settled = await asyncio.gather(*(self._settle(connection, letter) for letter in found))
@@ -59,7 +59,7 @@ class Replaying:
             return PAUSE
         return 0 if len(found) == BATCH else POLL
 
-    async def _settle(self, connection: Connection, letter: Letter) -> bool:
+    async def _settle(self, connection: Pipeline, letter: Letter) -> bool:
         """Hand a letter in and write down what became of it; False if it has to come again because something was away."""
         if not self._handling.knows(letter.type):
             await letters.keep(connection, letter, "nobody handles it")

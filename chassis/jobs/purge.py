@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-from psycopg import AsyncConnection
 from sqlalchemy import ColumnElement, Table, func, select, tuple_
 
+from chassis.database.pool import pipeline
 from chassis.database.statements import Query
 from chassis.database.system_tables import idempotency, inbox, outbox
 from chassis.jobs.worker import Job
@@ -49,7 +49,6 @@ class Purge:
         await self._delete(_OUTBOX)
 
     async def _delete(self, deletion: Query) -> None:
-        values: dict[str, Any] = deletion.bind({})
-        async with await AsyncConnection.connect(self._dsn, autocommit=True, prepare_threshold=0) as connection:
-            while (await connection.execute(deletion.sql, values)).rowcount == BATCH:
+        async with pipeline(self._dsn) as connection:
+            while (await connection.ask(deletion, {})).touched == BATCH:
                 continue

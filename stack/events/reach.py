@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import psycopg
 import typer
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
 from stack.terminal import stop_with
 from stack.topology import SERVICES
 from stack.wiring import Wiring
 
 if TYPE_CHECKING:
-    from chassis.events.leadership import Connection
+    from chassis.database.pipeline import Pipeline
     from chassis.events.mending import Choice, Seen
 
 NAMES: Final = [service.name for service in SERVICES]
@@ -26,7 +24,7 @@ Kind = Annotated[str, typer.Option("--type", metavar="TYPE", help='Only of this 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of letters.", show_default=False)]
 Everything = Annotated[bool, typer.Option("--all", help="All that there are.")]
 
-Act = Callable[["Connection", "Choice"], Awaitable[list["Seen"]]]
+Act = Callable[["Pipeline", "Choice"], Awaitable[list["Seen"]]]
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,12 @@ class Found:
 
 async def everywhere(wiring: Wiring, service: str, act: Act, choice: "Choice") -> list[Found]:
     """Do something about the chosen letters of a service, or of all when it is empty; return them. Raises ConnectionError."""
+    from chassis.database.pool import pipeline  # noqa: PLC0415 - paid by the commands that reach a database
+
     found = []
     for name in services(service):
         try:
-            async with await AsyncConnection.connect(wiring.dsn(name, "system"), autocommit=True, row_factory=dict_row) as connection:
+            async with pipeline(wiring.dsn(name, "system")) as connection:
                 found += [Found(name, letter) for letter in await act(connection, choice)]
         except psycopg.OperationalError as error:
             raise ConnectionError(f"the database of {name} does not answer: {type(error).__name__}") from None

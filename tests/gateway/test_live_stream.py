@@ -72,10 +72,11 @@ async def test_who_may_not_read_contacts_sees_none(edge: httpx.AsyncClient, owne
     reading, blind = await join(owner, "read_only"), await join(owner, "billing")
     async with events(edge, owner.headers) as began:
         place = began.begin
-    await make(edge, owner.headers, "Past")
-    async with events(edge, reading.headers) as sees, events(edge, blind.headers, last_event_id=place) as sees_nothing:
-        made = await make(edge, owner.headers, "Present")
-        assert (await sees.data())["resource"]["id"] == made["id"]
+    past = await make(edge, owner.headers, "Past")
+    later = {"last_event_id": place}
+    async with events(edge, reading.headers, **later) as sees, events(edge, blind.headers, **later) as sees_nothing:
+        present = await make(edge, owner.headers, "Present")
+        assert [(await sees.data())["resource"]["id"] for _ in range(2)] == [past["id"], present["id"]]
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(sees_nothing.next(), 0.5)
 

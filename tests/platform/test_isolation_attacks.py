@@ -10,10 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import errors, sql
+from psycopg import errors
+from psycopg.rows import dict_row
 
-from chassis.database.pool import Database
-from chassis.database.setting import TENANT
 from tests.conftest import Dsn
 from tests.platform.conftest import SignUp
 
@@ -41,27 +40,28 @@ async def prey(sign_up: SignUp) -> Prey:
 
 
 @pytest.fixture
-async def database(dsn: Dsn) -> AsyncIterator[Database]:
-    """Connections as a service has them."""
-    async with Database(dsn("crm", "runtime"), size=2) as pool:
-        yield pool
+async def runtime(dsn: Dsn) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """A connection with the role that a service has; all that it says is prepared, as a service's statements are."""
+    options: dict[str, Any] = {"prepare_threshold": 0, "row_factory": dict_row}
+    async with await psycopg.AsyncConnection.connect(dsn("crm", "runtime"), **options) as connection:
+        yield connection
 
 
 @asynccontextmanager
-async def transaction(database: Database, tenant: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    connection = await database.take()
+async def transaction(runtime: psycopg.AsyncConnection[Any], tenant: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    await runtime.execute("SELECT enter_tenant(%s)", [tenant])
     try:
-        await connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(*TENANT.split(".")), sql.Literal(tenant)))
-        yield connection
+        yield runtime
     finally:
-        await connection.rollback()
-        await database.give(connection)
+        await runtime.rollback()
 
 
 # What comes instead of the rows; {other} and its like are filled in from the prey.
 REFUSED: list[tuple[str, str]] = [
     ("set_config in an expression", "SELECT set_config('app.tenant_id', '{other}', true), given_name FROM contacts"),
     ("set_config in a common table", "WITH s AS (SELECT set_config('app.tenant_id', '{other}', true)) SELECT * FROM s, contacts"),
+    ("the way into a tenant, once more", "SELECT enter_tenant('{other}'), given_name FROM contacts"),
+    ("the way into a tenant, in a common table", "WITH s AS (SELECT enter_tenant('{other}')) SELECT * FROM s, contacts"),
     ("the settings view", "UPDATE pg_settings SET setting = '{other}' WHERE name = 'app.tenant_id'"),
     ("text that is run", "SELECT query_to_xml('SELECT * FROM contacts', true, true, '')"),
     ("text that is run by text search", "SELECT * FROM ts_stat('SELECT to_tsvector(given_name) FROM contacts')"),
@@ -101,14 +101,14 @@ REFUSED: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize("statement", [statement for _, statement in REFUSED], ids=[what for what, _ in REFUSED])
-async def test_it_is_refused(database: Database, prey: Prey, statement: str) -> None:
-    async with transaction(database, prey.own) as connection:
+async def test_it_is_refused(runtime: psycopg.AsyncConnection[Any], prey: Prey, statement: str) -> None:
+    async with transaction(runtime, prey.own) as connection:
         with pytest.raises((errors.InsufficientPrivilege, errors.FeatureNotSupported)):
             await connection.execute(statement.format(**vars(prey)).encode())
 
 
-async def test_row_security_cannot_be_left_out(database: Database, prey: Prey) -> None:
-    async with transaction(database, prey.own) as connection:
+async def test_row_security_cannot_be_left_out(runtime: psycopg.AsyncConnection[Any], prey: Prey) -> None:
+    async with transaction(runtime, prey.own) as connection:
         await connection.execute("SET LOCAL row_security = off")
         with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
             await connection.execute("SELECT * FROM contacts")
@@ -130,22 +130,22 @@ NOTHING: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize("statement", [statement for _, statement in NOTHING], ids=[what for what, _ in NOTHING])
-async def test_it_finds_nothing(database: Database, prey: Prey, statement: str) -> None:
-    async with transaction(database, prey.own) as connection:
+async def test_it_finds_nothing(runtime: psycopg.AsyncConnection[Any], prey: Prey, statement: str) -> None:
+    async with transaction(runtime, prey.own) as connection:
         cursor = await connection.execute(statement.format(**vars(prey)).encode())
         assert await cursor.fetchall() == []
 
 
-async def test_one_sees_ones_own(database: Database, prey: Prey) -> None:
+async def test_one_sees_ones_own(runtime: psycopg.AsyncConnection[Any], prey: Prey) -> None:
     """The attacks above fail for their reason, and not because nothing can be read at all."""
-    async with transaction(database, prey.own) as connection:
+    async with transaction(runtime, prey.own) as connection:
         cursor = await connection.execute("SELECT id FROM contacts")
-        assert [row["id"] for row in await cursor.fetchall()] == [prey.own_contact]
+        assert [str(row["id"]) for row in await cursor.fetchall()] == [prey.own_contact]
 
 
 @pytest.mark.parametrize("second", ["SET app.tenant_id = '{other}'", "SET LOCAL app.tenant_id = '{other}'", "SELECT 1", "COMMIT"])
-async def test_a_second_statement_behind_a_semicolon_is_refused(database: Database, prey: Prey, second: str) -> None:
-    async with transaction(database, prey.own) as connection:
+async def test_a_second_statement_behind_a_semicolon_is_refused(runtime: psycopg.AsyncConnection[Any], prey: Prey, second: str) -> None:
+    async with transaction(runtime, prey.own) as connection:
         with pytest.raises(errors.SyntaxError, match="multiple commands"):
             await connection.execute(f"SELECT given_name FROM contacts; {second.format(**vars(prey))}".encode())
 
@@ -160,17 +160,17 @@ async def test_a_transaction_without_a_tenant_is_an_error(dsn: Dsn, prey: Prey) 
             await connection.execute("SELECT * FROM contacts")
 
 
-async def test_a_connection_forgets_its_tenant(database: Database, prey: Prey) -> None:
+async def test_a_connection_forgets_its_tenant(runtime: psycopg.AsyncConnection[Any], prey: Prey) -> None:
     for tenant, contact in [(prey.own, prey.own_contact), (prey.other, prey.other_contact)] * 3:
-        async with transaction(database, tenant) as connection:
+        async with transaction(runtime, tenant) as connection:
             found = await (await connection.execute("SELECT id FROM contacts")).fetchall()
-            assert [row["id"] for row in found] == [contact]
+            assert [str(row["id"]) for row in found] == [contact]
 
 
-async def test_a_reference_to_another_tenants_row_fails_like_one_to_none(database: Database, prey: Prey) -> None:
+async def test_a_reference_to_another_tenants_row_fails_like_one_to_none(runtime: psycopg.AsyncConnection[Any], prey: Prey) -> None:
     texts = []
     for company in (prey.other_company, "01890000-0000-7000-8000-000000000000"):
-        async with transaction(database, prey.own) as connection:
+        async with transaction(runtime, prey.own) as connection:
             with pytest.raises(errors.ForeignKeyViolation) as refused:
                 await connection.execute(f"UPDATE contacts SET company_id = '{company}'".encode())
             texts.append(str(refused.value).replace(company, "").replace(prey.own, ""))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 
@@ -70,15 +71,17 @@ def runtime(dsn: Dsn, admin_dsn: AdminDsn) -> Iterator[psycopg.Connection[Any]]:
             admin.execute(FILL.encode())
     with psycopg.connect(admin_dsn("crm"), autocommit=True) as admin:
         admin.execute("ANALYZE companies, contacts, contact_keys, search_tokens")
-    with psycopg.connect(dsn("crm", "runtime"), cursor_factory=psycopg.ClientCursor) as connection:
+    with psycopg.connect(dsn("crm", "runtime")) as connection:
         connection.execute(f"SET LOCAL app.tenant_id = '{TENANT}'")
         yield connection
 
 
 def sequential_scans(connection: psycopg.Connection[Any], query: Query, values: dict[str, Any]) -> list[str]:
     """Return the tables that the plan of a statement reads from end to end."""
-    row = connection.execute(f"EXPLAIN (FORMAT JSON) {query.sql}".encode(), query.bind(values)).fetchone()
-    assert row is not None
+    asked = b"EXPLAIN (FORMAT JSON) " + query.command
+    result = connection.pgconn.exec_params(asked, query.parameters(values), param_formats=query.formats)
+    plan = result.get_value(0, 0)
+    assert plan is not None, result.get_error_message()
 
     def walk(node: dict[str, Any]) -> Iterator[str]:
         if node["Node Type"] == "Seq Scan":
@@ -86,7 +89,7 @@ def sequential_scans(connection: psycopg.Connection[Any], query: Query, values: 
         for child in node.get("Plans", []):
             yield from walk(child)
 
-    return list(walk(row[0][0]["Plan"]))
+    return list(walk(orjson.loads(plan)[0]["Plan"]))
 
 
 @pytest.mark.parametrize("noun", FILTERS)

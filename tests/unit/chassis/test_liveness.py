@@ -29,7 +29,7 @@ async def test_a_connection_that_the_server_closed_is_lent_to_nobody(crm: Served
     async with Database(crm.runtime, size=3) as database, await psycopg.AsyncConnection.connect(crm.admin, autocommit=True) as admin:
         held = [await database.take() for _ in range(3)]
         for each in held:
-            await database.give(each)
+            database.give(each)
         await admin.execute(END)
         await eventually(lambda: _nobody_is_left(admin))
         assert all([await answers(database) for _ in range(6)])
@@ -42,9 +42,9 @@ async def _nobody_is_left(admin: psycopg.AsyncConnection[tuple[int]]) -> bool:
 
 async def test_a_server_that_falls_silent_is_given_up_after_a_while(crm: Served) -> None:
     async with Database(make_conninfo(crm.runtime, host="127.0.0.1"), size=1) as database:
-        connection = await database.take()
-        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        pipeline = await database.take()
+        with socket.socket(fileno=os.dup(pipeline.connection.fileno())) as same:
             silent = same.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
             idle, often = (same.getsockopt(socket.IPPROTO_TCP, each) for each in (socket.TCP_KEEPIDLE, socket.TCP_KEEPCNT))
-        await database.give(connection)
+        database.give(pipeline)
     assert (silent, idle, often) == (DEAD_SECONDS * 1000, DEAD_SECONDS, ALIVE["keepalives_count"])

@@ -9,15 +9,15 @@ import psycopg
 import pytest
 from nats.js.errors import NotFoundError
 from prometheus_client import REGISTRY
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
+from sqlalchemy import text
 
 from chassis import ids
-from chassis.database import UnitOfWork
+from chassis.database import Query, UnitOfWork
+from chassis.database.pipeline import Pipeline
+from chassis.database.pool import pipeline
 from chassis.errors import NotFound, Reason, Unavailable
 from chassis.events import Broker, Relay, intake, mending, replaying
 from chassis.events.envelope import Envelope
-from chassis.events.leadership import Connection
 from chassis.events.mending import Choice, Seen
 from kith.crm.v1.events_pb2 import ContactCreated, ContactUpdated
 from tests.unit.chassis.events.happening import Consuming, Publish, carried, created, updated
@@ -51,13 +51,13 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def operator(crm: Served) -> AsyncIterator[Connection]:
-    async with await AsyncConnection.connect(crm.system, autocommit=True, row_factory=dict_row) as connection:
+async def operator(crm: Served) -> AsyncIterator[Pipeline]:
+    async with pipeline(crm.system) as connection:
         yield connection
 
 
 @pytest.fixture
-def look(operator: Connection) -> Look:
+def look(operator: Pipeline) -> Look:
     return lambda: mending.look(operator, Choice())
 
 
@@ -102,12 +102,12 @@ async def settled(broker: Broker) -> bool:
 
 
 async def test_a_letter_holds_the_event_as_it_came(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, broker: Broker, operator: Connection
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, broker: Broker, operator: Pipeline
 ) -> None:
     await bury_one(Desk(KeyError()), publish, consuming, look)
     message = await broker.jetstream.get_msg("KITH_CRM", 1)
-    row = await (await operator.execute("SELECT headers, payload FROM dead_letters")).fetchone()
-    assert row == {"headers": message.headers, "payload": message.data}
+    held = await operator.ask(Query(text("SELECT headers, payload FROM dead_letters")), {})
+    assert held.rows() == [{"headers": message.headers, "payload": message.data}]
 
 
 async def test_what_cannot_be_read_is_buried_at_once(publish: Publish, consuming: Consuming, look: Look, broker: Broker) -> None:
@@ -189,7 +189,7 @@ async def test_a_letter_that_cannot_be_kept_is_not_lost(
 
 
 async def test_a_mended_letter_has_its_effect_once_and_goes(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Connection, broker: Broker
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Pipeline, broker: Broker
 ) -> None:
     key = await bury_one(Desk(ValueError()), publish, consuming, look)
     desk = Desk()
@@ -207,7 +207,7 @@ async def test_a_mended_letter_has_its_effect_once_and_goes(
 
 
 async def test_a_letter_that_had_its_effect_before_a_kill_has_no_second_one(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Connection, crm: Served
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Pipeline, crm: Served
 ) -> None:
     await bury_one(Desk(ValueError()), publish, consuming, look)
     async with await psycopg.AsyncConnection.connect(crm.admin, autocommit=True) as admin:
@@ -220,7 +220,7 @@ async def test_a_letter_that_had_its_effect_before_a_kill_has_no_second_one(
 
 
 async def test_a_letter_that_fails_again_stays_with_the_new_reason(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Connection
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Pipeline
 ) -> None:
     await bury_one(Desk(ValueError()), publish, consuming, look)
     (before,) = await mending.mark(operator, Choice())
@@ -240,7 +240,7 @@ async def is_unmarked(look: Look) -> bool:
 
 
 async def test_a_letter_waits_for_what_is_away(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Connection
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Pipeline
 ) -> None:
     await bury_one(Desk(ValueError()), publish, consuming, look)
     await mending.mark(operator, Choice())
@@ -255,7 +255,7 @@ async def test_a_letter_waits_for_what_is_away(
 
 
 async def test_a_letter_that_nobody_handles_any_more_says_so(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Connection
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Pipeline
 ) -> None:
     await bury_one(Desk(ValueError()), publish, consuming, look)
     await mending.mark(operator, Choice())
@@ -267,7 +267,7 @@ async def test_a_letter_that_nobody_handles_any_more_says_so(
 
 
 async def test_a_letter_and_a_live_event_of_its_key_take_turns(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Connection
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Pipeline
 ) -> None:
     key = await bury_one(Desk(ValueError()), publish, consuming, look)
     busy = False
@@ -290,7 +290,7 @@ async def test_a_letter_and_a_live_event_of_its_key_take_turns(
 
 
 async def test_letters_of_a_key_are_handed_in_in_their_order(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Connection
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Pipeline
 ) -> None:
     key = ids.new()
     await publish(created(key, 1), created(key, 2))
@@ -304,7 +304,7 @@ async def test_letters_of_a_key_are_handed_in_in_their_order(
 
 
 async def test_a_choice_takes_what_all_of_it_names(
-    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Connection
+    relay: Relay, publish: Publish, consuming: Consuming, look: Look, operator: Pipeline
 ) -> None:
     await bury_one(Desk(ValueError()), publish, consuming, look)
     (letter,) = await look()

@@ -5,16 +5,17 @@ import psycopg
 import pytest
 from google.protobuf.message import DecodeError
 from psycopg import errors as pg
-from psycopg_pool import PoolTimeout, TooManyRequests
 
+from chassis.database.pipeline import LostError
+from chassis.database.pool import CrowdedError
 from chassis.errors import Aborted, DeadlineExceeded, Internal, InvalidArgument, NotFound, Reason, ResourceExhausted, Unavailable
 from chassis.events.faults import Failure, Verdict, failure
 
 OUTAGES = [
     psycopg.OperationalError("connection refused"),
     psycopg.InterfaceError("the connection is closed"),
-    PoolTimeout(),
-    TooManyRequests(),
+    CrowdedError(),
+    LostError(),
     pg.AdminShutdown(),
     pg.SerializationFailure(),
     pg.DeadlockDetected(),

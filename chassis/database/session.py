@@ -1,0 +1,83 @@
+"""A session: a pipeline that one unit of work has to itself, for a transaction of several round trips."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from psycopg import Error, OperationalError
+from sqlalchemy import text
+
+from chassis.database.decoding import Row
+from chassis.database.pipeline import Answer, Pipeline
+from chassis.database.setting import ENTER
+from chassis.database.statements import Query
+
+BEGIN: Final = Query(text("BEGIN"))
+COMMIT: Final = Query(text("COMMIT"))
+ROLLBACK: Final = Query(text("ROLLBACK"))
+
+CALM_SECONDS: Final = 0.05  # for a statement that nobody waits for any more, before it is cancelled
+ROLLBACK_SECONDS: Final = 5.0
+
+Hear = Callable[[list[Row]], None]
+"""What is done with the rows of a statement that was put ahead; what it raises ends the transaction."""
+
+
+class Session:
+    """A transaction on a pipeline. What is put goes out with the next question, so that writing takes no round trip of its own."""
+
+    def __init__(self, pipeline: Pipeline, tenant_id: str) -> None:
+        self.pipeline = pipeline
+        self._ahead: list[tuple[int, Hear]] = []
+        pipeline.put(BEGIN, [])
+        if tenant_id:
+            self.put(ENTER, {"tenant": tenant_id})
+
+    def put(self, query: Query, values: dict[str, Any]) -> int:
+        """Run a statement in its turn; if it fails, the next question does, or the commit."""
+        return self.pipeline.put(query, query.parameters(values))
+
+    def put_ahead(self, query: Query, values: dict[str, Any], hear: Hear) -> None:
+        """Run a statement in its turn, and hear its rows before anything else is answered or kept."""
+        self._ahead.append((self.put(query, values), hear))
+
+    async def ask(self, query: Query, values: dict[str, Any]) -> Answer:
+        """Run a statement; wait for it and for all before it."""
+        place = self.put(query, values)
+        return (await self._settle())[place]
+
+    async def hear(self) -> None:
+        """Wait for what was put ahead, if nothing that was asked since did."""
+        if self._ahead:
+            await self._settle()
+
+    async def commit(self) -> None:
+        """Keep all, or raise what speaks against it. What was put ahead has to be heard before."""
+        if (await self.ask(COMMIT, {})).tag != b"COMMIT":
+            raise OperationalError("the transaction had failed before it was committed")
+
+    async def rollback(self) -> None:
+        """Keep nothing. A pipeline that does not come to rest soon is closed, which has the same effect."""
+        self._ahead.clear()
+        if self.pipeline.lost:
+            return
+        try:
+            rested = self.pipeline.sync()
+            await asyncio.wait([rested], timeout=CALM_SECONDS)
+            if rested.done():
+                self.pipeline.put(ROLLBACK, [])
+                async with asyncio.timeout(ROLLBACK_SECONDS):
+                    (await self.pipeline.sync()).all()
+            else:
+                await self.pipeline.connection.cancel_safe(timeout=ROLLBACK_SECONDS)
+                self.pipeline.close()
+        except (Error, TimeoutError):
+            self.pipeline.close()
+
+    async def _settle(self) -> list[Answer]:
+        ahead, self._ahead = self._ahead, []
+        answered = await self.pipeline.sync()
+        for place, hear in ahead:
+            if place < len(answered.answers):
+                hear(answered.answers[place].rows())
+        return answered.all()
