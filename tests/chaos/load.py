@@ -47,11 +47,11 @@ class Writer:
     async def register(self) -> None:
         """Register an organisation; one whose answer was lost is signed in to."""
         body = {"organisation": "Shaken", "name": "Test Owner", "region": "GB", **self.account}
-        answer = await self._insist("POST", "/v1/auth:register", json=body)
+        answer = await self.insist("POST", "/v1/auth:register", json=body)
         if answer.status_code == httpx.codes.CONFLICT:
             await self._sign_in()
         else:
-            self._enter(_good(answer))
+            self._enter(good(answer))
 
     @property
     def token(self) -> str:
@@ -60,7 +60,7 @@ class Writer:
 
     async def _sign_in(self) -> None:
         self._token = ""
-        self._enter(_good(await self._insist("POST", "/v1/auth:signIn", json=self.account)))
+        self._enter(good(await self.insist("POST", "/v1/auth:signIn", json=self.account)))
 
     def _enter(self, session: dict[str, Any]) -> None:
         self.tenant_id, self._token, self._since = session["me"]["tenant"]["id"], session["accessToken"], monotonic()
@@ -79,7 +79,7 @@ class Writer:
         found: dict[str, tuple[str, str]] = {}
         query = {"pageSize": "200"}
         while True:
-            page = _good(await self._insist("GET", "/v1/contacts", params=query))
+            page = good(await self.insist("GET", "/v1/contacts", params=query))
             found |= {each["id"]: (each["givenName"], each["etag"]) for each in page.get("contacts", [])}
             if not page.get("nextPageToken"):
                 return found
@@ -91,20 +91,20 @@ class Writer:
 
     async def _create(self) -> None:
         name = uuid.uuid4().hex
-        said = _good(await self._insist("POST", "/v1/contacts", json={"givenName": name}))
+        said = good(await self.insist("POST", "/v1/contacts", json={"givenName": name}))
         self.contacts.append(Kept(said["id"], name))
 
     async def _change(self, contact: Kept) -> None:
         name = uuid.uuid4().hex
-        said = _good(await self._insist("PATCH", f"/v1/contacts/{contact.id}", json={"givenName": name}))
+        said = good(await self.insist("PATCH", f"/v1/contacts/{contact.id}", json={"givenName": name}))
         contact.name, contact.version = name, contact.version + 1
         assert said["etag"] == f'"{contact.version}"'
 
     async def _delete(self, contact: Kept) -> None:
-        _good(await self._insist("DELETE", f"/v1/contacts/{contact.id}"))
+        good(await self.insist("DELETE", f"/v1/contacts/{contact.id}"))
         contact.deleted, contact.version = True, contact.version + 1
 
-    async def _insist(self, verb: str, path: str, **options: Any) -> httpx.Response:
+    async def insist(self, verb: str, path: str, **options: Any) -> httpx.Response:
         """Send a request with one idempotency key until it is answered for good."""
         key = uuid.uuid4().hex
         while True:
@@ -131,6 +131,7 @@ class Writer:
         return None
 
 
-def _good(answer: httpx.Response) -> Any:
+def good(answer: httpx.Response) -> Any:
+    """Return what an answer says; fail when it is a refusal."""
     assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
     return answer.json() if answer.content else {}

@@ -22,7 +22,7 @@ FETCH_SECONDS: Final = 5
 HANDLED: Final = ("identity.tenant.created.v1", "identity.member.created.v1")
 
 WAITING: Final = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
-AUDITED: Final = "SELECT resource_id, version FROM audit_log WHERE tenant_id = ANY(%s)"
+AUDITED: Final = "SELECT resource_id, version FROM audit_log WHERE tenant_id = ANY(%s) AND action LIKE 'crm.contact.%%'"
 HEARD: Final = "SELECT message_id FROM inbox WHERE consumer = 'crm'"
 PROJECTED: Final = "SELECT tenant_id::text FROM tenants"
 

@@ -80,19 +80,19 @@ class ImportRunner:
             current = await actions.locked(work, run.subject_id)
         await self._revert.undo(run, current.change_set_id)
         async with unit_of_work() as work:
+            await runs.done(work, run)
             current = await actions.locked(work, run.subject_id)
             if await change_set_store.get(work, current.change_set_id) is None:
                 current.change_set_id = ""
             await actions.end(work, current, ImportState.IMPORT_STATE_CANCELLED)
-            await runs.done(work, run)
 
     async def _fail(self, run: Run, problem: str) -> None:
         async with unit_of_work() as work:
+            await runs.done(work, run)
             current = await actions.locked(work, run.subject_id)
             if not await _close(work, current.change_set_id):
                 current.change_set_id = ""
             await actions.end(work, current, ImportState.IMPORT_STATE_FAILED, problem=problem)
-            await runs.done(work, run)
 
     async def _leave(self, run: Run) -> None:
         async with unit_of_work() as work:
@@ -129,10 +129,10 @@ class _Applying:
             async for rows in batches:
                 await self._apply_and_count(rows)
         async with unit_of_work() as work:
+            await runs.done(work, self._run)
             now = await actions.running(work, self._import.id)
             await _close(work, now.change_set_id)
             await actions.end(work, now, ImportState.IMPORT_STATE_SUCCEEDED)
-            await runs.done(work, self._run)
 
     async def all_at_once(self) -> None:
         """Apply all rows in one transaction, which is rolled back when one fails or nothing is to be kept."""
@@ -150,11 +150,11 @@ class _Applying:
                     await self._tell(outcomes)
             kept = self._import.state == ImportState.IMPORT_STATE_RUNNING and not total.failed_count
             if kept:
+                await runs.done(work, self._run)
                 now = await actions.running(work, self._import.id)
                 await _grow(work, now.change_set_id, changed)
                 await _close(work, now.change_set_id)
                 await actions.end(work, now, ImportState.IMPORT_STATE_SUCCEEDED)
-                await runs.done(work, self._run)
             else:
                 work.keep_nothing()
         if not kept:
@@ -194,7 +194,7 @@ class _Applying:
     async def _begin_again(self) -> None:
         """Forget what a run said that died, or that tried before."""
         async with unit_of_work() as work:
-            await runs.hold(work, self._run)
+            await runs.renew(work, self._run)
             now = await actions.running(work, self._import.id)
             await store.drop_errors(work, now.id)
             actions.report(now).Clear()
@@ -203,18 +203,18 @@ class _Applying:
     async def _tell(self, outcomes: Sequence[Outcome]) -> None:
         """Say how far the run is, beside its transaction."""
         async with unit_of_work() as work:
-            await runs.hold(work, self._run)
+            await runs.renew(work, self._run)
             await _count(work, await actions.running(work, self._import.id), outcomes)
 
     async def _end_without_keeping(self) -> None:
         async with unit_of_work() as work:
+            await runs.done(work, self._run)
             now = await actions.running(work, self._import.id)
             now.change_set_id = ""
             if now.state == ImportState.IMPORT_STATE_VALIDATING:
                 await actions.end(work, now, ImportState.IMPORT_STATE_READY)
             else:
                 await actions.end(work, now, ImportState.IMPORT_STATE_FAILED, problem=NONE_KEPT)
-            await runs.done(work, self._run)
 
 
 async def _count(work: UnitOfWork, now: Import, outcomes: Sequence[Outcome]) -> None:

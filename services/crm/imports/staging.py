@@ -24,7 +24,7 @@ async def stage(run: Run, current: Import) -> int:
         while batch := await asyncio.to_thread(_take, lines):
             count = batch[-1].number
             async with unit_of_work() as work:
-                await runs.hold(work, run)
+                await runs.renew(work, run)
                 await actions.running(work, current.id)
                 await store.add_rows(work, current.id, batch)
     if not count:
@@ -42,7 +42,8 @@ async def _spool(run: Run, current: Import, file: BinaryIO) -> None:
     number = 0
     while True:
         async with unit_of_work() as work:
-            await runs.hold(work, run)
+            await runs.renew(work, run)
+            await actions.running(work, current.id)
             data = await store.chunk(work, current.id, number)
         if data is None:
             break

@@ -32,8 +32,14 @@ async def ask(work: UnitOfWork, kind: str, subject_id: str, *, after: timedelta 
 
 
 async def hold(work: UnitOfWork, run: Run) -> None:
-    """Say that the work goes on; raise LeaseLostError when it is another process's by now."""
+    """Say that a step is done for good; raise LeaseLostError when the work is another process's by now."""
     if not await store.hold(work, run):
+        raise LeaseLostError(run.id)
+
+
+async def renew(work: UnitOfWork, run: Run) -> None:
+    """Say that the work goes on, of which all would be done again; raise LeaseLostError when it is another process's by now."""
+    if not await store.renew(work, run):
         raise LeaseLostError(run.id)
 
 

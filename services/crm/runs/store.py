@@ -10,8 +10,8 @@ from chassis.database import Query, UnitOfWork, tenant_table
 from services.crm.records.store import reference, word
 from services.crm.store import METADATA
 
-LEASE: Final = timedelta(seconds=30)
-"""Time without a sign of life after which another process takes a run over."""
+LEASE: Final = timedelta(seconds=5)
+"""Time without a sign of life after which another process takes a run over; ten times what the longest step takes between two."""
 
 runs: Final = tenant_table(
     "runs",
@@ -76,8 +76,13 @@ async def claim(work: UnitOfWork) -> Run | None:
 
 
 async def hold(work: UnitOfWork, run: Run) -> bool:
-    """Renew the lease after a step; False when another process has it now."""
+    """Renew the lease with a step that stays done; False when another process has it now."""
     return await work.run(_HOLD, run=run.id, mine=run.lease, until=work.now + LEASE, none=0) == 1
+
+
+async def renew(work: UnitOfWork, run: Run) -> bool:
+    """Renew the lease; False when another process has it now."""
+    return await work.run(_PUT_OFF, run=run.id, mine=run.lease, until=work.now + LEASE) == 1
 
 
 async def put_off(work: UnitOfWork, run: Run, until: datetime) -> None:
