@@ -40,7 +40,11 @@ async def rooms(platform: Platform[CrmSettings]) -> AsyncIterator[Rooms]:
     purge = Purge([contacts.purge, contacts.leave_companies, companies.purge])
     undoing = revert.Revert({each.noun: each for each in (contacts, companies)})
     importing = ImportRunner({"contact": Noun(contacts, ContactMatcher()), "company": Noun(companies, CompanyMatcher())}, undoing)
-    worker = Worker(platform.database, {revert.KIND: undoing, imports.RUN: importing, imports.FORGET: Forget()})
+    worker = Worker(
+        platform.database,
+        {revert.KIND: undoing, imports.RUN: importing, imports.FORGET: Forget()},
+        slots=platform.settings.runs_at_once,
+    )
     box = Box(
         [
             Kind(RecordKind.RECORD_KIND_CONTACT, PERMISSION_CRM_CONTACTS_READ, contacts),

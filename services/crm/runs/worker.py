@@ -1,6 +1,7 @@
-"""The worker: takes runs one after the other, each in the name of who asked for it. Several processes share the work."""
+"""The worker: does a few runs side by side, each in the name of who asked for it. Several processes share the work."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Protocol
@@ -34,37 +35,58 @@ class Runner(Protocol):
 
 
 class Worker:
-    """Does what is due."""
+    """Does what is due: at most `slots` runs at once, and of each tenant one, so that nobody's long run holds up everybody else."""
 
-    def __init__(self, database: Database, runners: Mapping[str, Runner]) -> None:
+    def __init__(self, database: Database, runners: Mapping[str, Runner], *, slots: int) -> None:
         self._database = database
         self._runners = runners
+        self._slots = slots
+        self._queue: dict[str, None] = {}
+        self._served: set[str] = set()
         self._asked = actions.waker()
 
     async def work(self) -> None:
-        """Take one run after the other until cancelled."""
-        while True:
-            self._asked.clear()
-            if await self._round():
-                continue
-            try:
-                await asyncio.wait_for(self._asked.wait(), POLL)
-            except TimeoutError:
-                continue
+        """Keep the slots filled until cancelled; then what is under way is put off, for whoever comes next."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._asked.clear()
+                if len(self._served) < self._slots:
+                    await self._look()
+                    self._fill(group)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._asked.wait(), POLL)
 
-    async def _round(self) -> bool:
-        """Take one run of each tenant that has any due; say whether there was one."""
+    async def _look(self) -> None:
+        """Queue the tenants that have something due, whoever waits longer before the others."""
         self._enter(Caller(kind=CallerKind.SERVICE, service="crm"), "runs")
         try:
             async with unit_of_work(NO_TENANT) as work:
-                tenants = await store.tenants_with_due(work)
-            return any([await self._take(tenant_id) for tenant_id in tenants])
+                due = dict.fromkeys(await store.tenants_with_due(work))
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker goes on
             _tell("runs", error)
-            await asyncio.sleep(POLL)
-            return False
+            return
+        self._queue = {each: None for each in (self._queue | due) if each in due and each not in self._served}
+
+    def _fill(self, group: asyncio.TaskGroup) -> None:
+        for tenant_id in list(self._queue)[: self._slots - len(self._served)]:
+            del self._queue[tenant_id]
+            self._served.add(tenant_id)
+            group.create_task(self._serve(tenant_id), name=f"run of {tenant_id}")
+
+    async def _serve(self, tenant_id: str) -> None:
+        """Do one run of a tenant, whose next one has its turn behind the others'."""
+        took = False
+        try:
+            took = await self._take(tenant_id)
+        except Exception as error:  # noqa: BLE001 - likewise
+            _tell("runs", error)
+        finally:
+            self._served.discard(tenant_id)
+        if took:
+            self._asked.set()
 
     async def _take(self, tenant_id: str) -> bool:
+        """Do the run of a tenant that is longest due; say whether there was one."""
         self._enter(Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=tenant_id), "runs")
         async with unit_of_work() as work:
             run = await store.claim(work)
