@@ -13,6 +13,7 @@ class Reason(ErrorReason):
     CHANGE_SET_NOT_REVERTIBLE = "CHANGE_SET_NOT_REVERTIBLE"
     IMPORT_FILE_REFUSED = "IMPORT_FILE_REFUSED"
     IMPORT_STATE = "IMPORT_STATE"
+    COMPANY_AMBIGUOUS = "COMPANY_AMBIGUOUS"
 
     @property
     def domain(self) -> str:

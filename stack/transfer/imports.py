@@ -47,6 +47,7 @@ KindOf = Annotated[Kind, typer.Option("--kind", help="What its rows are.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything and keep nothing.")]
 ModeOf = Annotated[Mode, typer.Option("--mode", help="Whether a row that fails leaves the others alone.")]
 DuplicatesOf = Annotated[Duplicates, typer.Option("--duplicates", help="What becomes of rows whose record is there.")]
+CreateCompanies = Annotated[bool, typer.Option("--create-companies", help="Create the companies of contacts that are not there.")]
 Map = Annotated[
     list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Field of a column, none to leave it out; any number of these.")
 ]
@@ -59,6 +60,7 @@ def import_file(
     dry_run: DryRun = False,
     mode: ModeOf = Mode.ROW_TOLERANT,
     duplicates: DuplicatesOf = Duplicates.SKIP,
+    create_companies: CreateCompanies = False,
     mapping: Map = None,
     url: Url = "",
     email: Email = "",
@@ -67,6 +69,8 @@ def import_file(
 ) -> None:
     """Bring the rows of a file in as records; exit 1 when a row failed, 130 when Ctrl-C cancelled it."""
     how = {"mode": _MODES[mode], "duplicates": f"IMPORT_DUPLICATES_{duplicates.upper()}", "validateOnly": dry_run}
+    if create_companies:
+        how["companies"] = "IMPORT_COMPANIES_CREATE"
     run(_import(Import(file, kind, how, mapping or [], as_json=as_json), (data, url, email)))
 
 
@@ -171,7 +175,7 @@ class Import:
     def _report(self) -> dict[str, Any]:
         """What is known of the run so far."""
         said = self._current.get("preview" if self._how["validateOnly"] else "report") or {}
-        return {name: said.get(name, 0) for name in shown.COUNTS}
+        return {name: said.get(name, 0) for name in (*shown.COUNTS, shown.COMPANIES)}
 
     def _path(self, behind: str = "") -> str:
         return f"/v1/imports/{self._current['id']}{behind}"

@@ -15,6 +15,7 @@ COUNTS: Final = {
     "skippedCount": "skipped",
     "failedCount": "failed",
 }
+COMPANIES: Final = "createdCompanyCount"
 _DELIMITERS: Final = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
 
 
@@ -34,5 +35,7 @@ def report(console: Console, counts: Mapping[str, int], *, dry_run: bool) -> Non
     table = Table(*COUNTS.values(), box=None, header_style="bold", pad_edge=False)
     table.add_row(*(f"{counts[name]:,}" for name in COUNTS))
     console.print(table)
+    if created := counts[COMPANIES]:
+        console.print(f"Companies created for contacts: {created:,}.")
     if dry_run:
         console.print("A dry run: nothing was kept.")

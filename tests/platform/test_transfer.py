@@ -84,6 +84,15 @@ async def test_a_file_is_looked_at_tried_and_run(kith: Kith, owner: SignedIn, tm
     assert sorted(states) == ["IMPORT_STATE_CANCELLED", "IMPORT_STATE_SUCCEEDED", "IMPORT_STATE_SUCCEEDED"]
 
 
+async def test_companies_of_contacts_are_created_when_asked_for(kith: Kith, owner: SignedIn, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("name,Company\nAnn,Acme\nBob,ACME\n")
+    assert ((await kith("import", "people.csv", "--dry-run")).code, await people(owner)) == (1, [])
+    done = await kith("import", "people.csv", "--create-companies")
+    assert (done.code, "Companies created for contacts: 1." in done.out) == (0, True), done.errors
+    (acme,) = (await owner.get("/v1/companies"))["companies"]
+    assert {each["companyId"] for each in (await owner.get("/v1/contacts"))["contacts"]} == {acme["id"]}
+
+
 async def test_rows_that_fail_are_written_beside_the_file(kith: Kith, owner: SignedIn, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("name,email\nAnn,ann@example.com\nBob,nowhere\n")
     done = await kith("import", "people.csv")

@@ -17,7 +17,7 @@ NOUNS: Final = {kind: noun for noun, kind in KINDS.items()}
 
 async def keep(work: UnitOfWork, noun: str, origin: ChangeSetOrigin.ValueType, drafts: Sequence[Draft[Any]]) -> str:
     """Keep what a call changed as a change set of its own; return its id, "" when nothing was changed."""
-    changed = _changes(drafts)
+    changed = _changes(noun, drafts)
     if not changed:
         return ""
     change_set = new(work, ids.new(), KINDS[noun], origin)
@@ -37,9 +37,9 @@ def new(work: UnitOfWork, change_set_id: str, kind: RecordKind.ValueType, origin
     return made
 
 
-async def add(work: UnitOfWork, change_set_id: str, drafts: Sequence[Draft[Any]]) -> int:
+async def add(work: UnitOfWork, change_set_id: str, noun: str, drafts: Sequence[Draft[Any]]) -> int:
     """Keep what was changed in a change set that is still growing; return how many records that were."""
-    changed = _changes(drafts)
+    changed = _changes(noun, drafts)
     if changed:
         await store.add_changes(work, change_set_id, changed)
     return len(changed)
@@ -52,13 +52,13 @@ def step(work: UnitOfWork, change_set: ChangeSet, state: ChangeSetState.ValueTyp
     change_set.update_time.FromDatetime(work.now)
 
 
-def _changes(drafts: Sequence[Draft[Any]]) -> list[Change]:
-    return [_change(draft) for draft in drafts if draft.changes]
+def _changes(noun: str, drafts: Sequence[Draft[Any]]) -> list[Change]:
+    return [_change(noun, draft) for draft in drafts if draft.changes]
 
 
-def _change(draft: Draft[Any]) -> Change:
+def _change(noun: str, draft: Draft[Any]) -> Change:
     """Return the images of a record. What was created needs none: it is undone as a whole or not at all."""
     version = etags.version(draft.after.etag)
     if not draft.before.id:
-        return Change(draft.after.id, version, None, None)
-    return Change(draft.after.id, version, draft.before.SerializeToString(), draft.after.SerializeToString())
+        return Change(draft.after.id, version, None, None, noun)
+    return Change(draft.after.id, version, draft.before.SerializeToString(), draft.after.SerializeToString(), noun)

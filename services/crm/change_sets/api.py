@@ -46,7 +46,8 @@ class ChangeSetService(ChangeSetServiceServicer):
             if kept is None:
                 raise _not_found()
             change_set = kept.change_set
-            permissions.must_write(work.caller, change_set.kind)
+            for kind in (change_set.kind, *change_set.further_kinds):
+                permissions.must_write(work.caller, kind)
             if change_set.state != ChangeSetState.CHANGE_SET_STATE_APPLIED:
                 raise FailedPrecondition(Reason.CHANGE_SET_NOT_REVERTIBLE, "only a complete change set can be reverted, and only once")
             step(work, change_set, ChangeSetState.CHANGE_SET_STATE_REVERTING)

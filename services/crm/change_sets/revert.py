@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chassis.database import UnitOfWork, unit_of_work
-from kith.crm.v1.change_sets_pb2 import ChangeSetState, KeptEdit
+from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetState, KeptEdit
+from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import store
-from services.crm.change_sets.actions import NOUNS, step
+from services.crm.change_sets.actions import KINDS, NOUNS, step
 from services.crm.change_sets.store import Change, Kept
 from services.crm.change_sets.undo import Undo
 from services.crm.records.actions import Records
@@ -21,7 +22,7 @@ MOST_KEPT: Final = 100
 
 
 class Revert:
-    """Undoes change sets; what can be in them is given by noun."""
+    """Undoes change sets; what can be in them is given by noun, in the order in which it is undone."""
 
     def __init__(self, records: Mapping[str, Records[Any]]) -> None:
         self._records = records
@@ -54,9 +55,19 @@ class Revert:
             if kept is None or kept.change_set.state == ChangeSetState.CHANGE_SET_STATE_REVERTED:
                 return False
             changes = await store.changes_behind(work, kept, MOST)
-            left = await self._undo(work, self._records[NOUNS[kept.change_set.kind]], changes)
-            await store.put(work, _after(work, kept, changes, left))
+            await store.put(work, _after(work, kept, changes, await self._undo_all(work, kept.change_set, changes)))
             return len(changes) == MOST
+
+    async def _undo_all(self, work: UnitOfWork, change_set: ChangeSet, changes: list[Change]) -> list[KeptEdit]:
+        """Undo changes of whatever nouns; return what was kept."""
+        own = NOUNS[change_set.kind]
+        kept: list[KeptEdit] = []
+        for noun, records in self._records.items():
+            mine = [change for change in changes if (change.noun or own) == noun]
+            kind = RecordKind.RECORD_KIND_UNSPECIFIED if noun == own else KINDS[noun]
+            left = await self._undo(work, records, mine) if mine else {}
+            kept += [KeptEdit(record_id=record_id, fields=fields, kind=kind) for record_id, fields in left.items()]
+        return kept
 
     async def _undo(self, work: UnitOfWork, records: Records[Any], changes: list[Change]) -> dict[str, list[str]]:
         """Undo changes; return the records of which something was kept, with the fields."""
@@ -73,13 +84,13 @@ class Revert:
         return {**refused, **undo.kept}
 
 
-def _after(work: UnitOfWork, kept: Kept, changes: list[Change], left: dict[str, list[str]]) -> Kept:
+def _after(work: UnitOfWork, kept: Kept, changes: list[Change], left: list[KeptEdit]) -> Kept:
     """Return the change set after a step."""
     change_set = kept.change_set
     ended = len(changes) < MOST
     change_set.reverted_count += len(changes) - len(left)
     change_set.kept_count += len(left)
     room = MOST_KEPT - len(change_set.kept_edits)
-    change_set.kept_edits.extend(KeptEdit(record_id=each, fields=fields) for each, fields in list(left.items())[:room])
+    change_set.kept_edits.extend(left[:room])
     step(work, change_set, ChangeSetState.CHANGE_SET_STATE_REVERTED if ended else ChangeSetState.CHANGE_SET_STATE_REVERTING)
     return Kept(change_set, changes[-1].record_id if changes else kept.reverted_up_to)

@@ -30,6 +30,7 @@ change_sets: Final = tenant_table(
     Column("kept_count", BigInteger, nullable=False),
     Column("kept_edits", JSONB, nullable=False),
     reference("reverted_up_to"),
+    Column("further_kinds", JSONB, nullable=False),
     Index("change_sets_create_time", "tenant_id", "create_time", "id"),
 )
 
@@ -41,6 +42,7 @@ changes: Final = tenant_table(
     Column(VERSION, BigInteger, nullable=False),
     Column("before", LargeBinary),
     Column("after", LargeBinary),
+    word("noun"),
     PrimaryKeyConstraint("tenant_id", "change_set_id", "record_id"),
 )
 _S: Final = change_sets.c
@@ -58,7 +60,7 @@ _PUT: Final = Query(
     .where(_S.id == bindparam("own_id", type_=_S.id.type))
     .values({name: bindparam(name, type_=_S[name].type) for name in _WRITTEN if name not in {"id", "create_time"}})
 )
-_IMAGE: Final = ("change_set_id", "record_id", VERSION, "before", "after")
+_IMAGE: Final = ("change_set_id", "record_id", VERSION, "before", "after", "noun")
 _given: Final = unnested(changes, _IMAGE)
 _NEW: Final = insert(changes).from_select(_IMAGE, select(*(_given.c[name] for name in _IMAGE)))
 _ADD_CHANGES: Final = Query(
@@ -68,7 +70,7 @@ _ADD_CHANGES: Final = Query(
     )
 )
 CHANGES: Final = Query(
-    select(_C.record_id, _C.version, _C.before, _C.after)
+    select(_C.record_id, _C.version, _C.before, _C.after, _C.noun)
     .where(_C.change_set_id == bindparam("id", type_=_C.change_set_id.type), _C.record_id > bindparam("behind", type_=_C.record_id.type))
     .order_by(_C.record_id)
     .limit(bindparam("most", type_=BigInteger()))
@@ -77,12 +79,16 @@ _FIRST: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class Change(NamedTuple):
-    """One changed record: its version after the change, and its images as bytes; no `before` where it was created."""
+    """One changed record: its version after the change, and its images as bytes; no `before` where it was created.
+
+    `noun` is empty in what older releases kept: there it is the change set's own.
+    """
 
     record_id: str
     version: int
     before: bytes | None
     after: bytes | None
+    noun: str
 
 
 class Kept(NamedTuple):

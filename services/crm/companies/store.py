@@ -83,9 +83,26 @@ BY_KEY: Final = {"domain": _by(_C.domain), "name": _by(_C.sort_name)}
 """How live companies are found by domain or folded name, many at once."""
 
 
+def _named(column: Column[Any]) -> Query:
+    keys = func.any(bindparam("keys", type_=ARRAY(column.type)))
+    found = select(_C.id, _C.name, _C.domain).where(column == keys, column > "", _C.delete_time.is_(None))
+    return Query(found.with_for_update(read=True, key_share=True))
+
+
+NAMED: Final = {"domain": _named(_C.domain), "name": _named(_C.sort_name)}
+"""Like `BY_KEY`, with what tells companies apart; they are not purged until the end of the unit of work."""
+
+
 async def find(work: UnitOfWork, kind: str, keys: Collection[str]) -> list[tuple[str, str]]:
     """Return live companies by domain or folded name, many at once: key, id."""
     return [(row["key"], row["id"]) for row in await work.all(BY_KEY[kind], keys=list(keys))]
+
+
+async def named(work: UnitOfWork, domains: Collection[str], names: Collection[str]) -> list[Company]:
+    """Return live companies by domains and folded names, with no more than id, name and domain; they stay, see `live`."""
+    asked = [("domain", domains), ("name", names)]
+    rows = [row for kind, keys in asked if keys for row in await work.all(NAMED[kind], keys=sorted(keys))]
+    return [Company(**row) for row in {row["id"]: row for row in rows}.values()]
 
 
 async def live(work: UnitOfWork, ids: Collection[str]) -> set[str]:

@@ -65,7 +65,7 @@ class Contacts(Records[Contact]):
         drafts = [Draft(contact, self._copy(contact)) for contact in await store.lock_of_gone_companies(work, before, most)]
         for draft in drafts:
             draft.after.company_id = ""
-        await self._write_updates(work, drafts)
+        await self.write_changes(work, drafts)
         return len(drafts)
 
 

@@ -3,12 +3,16 @@
 from typing import Final
 
 from chassis import etags
+from chassis.context import Caller
 from chassis.database import UnitOfWork
 from chassis.errors import NotFound
 from chassis.errors import Reason as Common
 from kith.crm.v1.events_pb2 import ImportUpdated
-from kith.crm.v1.imports_pb2 import Import, ImportReport, ImportState
+from kith.crm.v1.imports_pb2 import Import, ImportCompanies, ImportReport, ImportState
+from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.imports import rules, store
+from services.crm.imports.columns import OF_COMPANIES
+from services.crm.records import permissions
 from services.crm.runs import actions as runs
 
 RUN: Final = "import"
@@ -26,6 +30,20 @@ async def locked(work: UnitOfWork, import_id: str) -> Import:
     if current is None:
         raise NotFound(Common.NOT_FOUND, "no such import", resource="import")
     return current
+
+
+def must_write(caller: Caller, current: Import) -> None:
+    """Refuse a caller who may not write all that an import writes."""
+    permissions.must_write(caller, current.kind)
+    if current.companies == ImportCompanies.IMPORT_COMPANIES_CREATE:
+        permissions.must_write(caller, RecordKind.RECORD_KIND_COMPANY)
+
+
+def must_run(caller: Caller, current: Import) -> None:
+    """Refuse a caller who may not do all that an import does: which companies there are is told to who may read them."""
+    must_write(caller, current)
+    if any(column.field in OF_COMPANIES for column in current.columns):
+        permissions.must_read(caller, RecordKind.RECORD_KIND_COMPANY)
 
 
 async def running(work: UnitOfWork, import_id: str) -> Import:

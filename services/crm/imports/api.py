@@ -16,6 +16,7 @@ from kith.crm.v1.imports_pb2 import (
     GetImportErrorsRequest,
     GetImportRequest,
     Import,
+    ImportCompanies,
     ImportDuplicates,
     ImportMode,
     ImportState,
@@ -25,6 +26,7 @@ from kith.crm.v1.imports_pb2 import (
     UploadImportRequest,
 )
 from kith.crm.v1.imports_pb2_grpc import ImportServiceServicer
+from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.imports import actions, columns, store, uploading
 from services.crm.reasons import Reason
 from services.crm.records import permissions
@@ -63,6 +65,7 @@ class ImportService(ImportServiceServicer):
             if current.state != ImportState.IMPORT_STATE_READY:
                 raise FailedPrecondition(Reason.IMPORT_STATE, "only an import that is ready can be started")
             _configure(current, request)
+            actions.must_run(work.caller, current)
             current.change_set_id = ids.new()
             state = ImportState.IMPORT_STATE_VALIDATING if request.validate_only else ImportState.IMPORT_STATE_RUNNING
             await store.drop_errors(work, current.id)
@@ -74,7 +77,7 @@ class ImportService(ImportServiceServicer):
         """Stop an import and undo it; one that did not run yet is cancelled at once."""
         async with unit_of_work() as work:
             current = await actions.locked(work, ids.parse(request.id))
-            permissions.must_write(work.caller, current.kind)
+            actions.must_write(work.caller, current)
             if current.state in actions.RUNNING:
                 await actions.step(work, current, ImportState.IMPORT_STATE_CANCELLING)
             elif current.state == ImportState.IMPORT_STATE_READY:
@@ -117,6 +120,7 @@ def _configure(current: Import, request: StartImportRequest) -> None:
         column.field = field
     current.mode = request.mode or ImportMode.IMPORT_MODE_ROWS
     current.duplicates = request.duplicates or ImportDuplicates.IMPORT_DUPLICATES_SKIP
+    current.companies = request.companies or ImportCompanies.IMPORT_COMPANIES_MATCH
     current.problem = ""
     current.ClearField("report")
     if request.validate_only:
@@ -137,4 +141,8 @@ def _check(current: Import, request: StartImportRequest, fields: list[str]) -> l
         found.append(Violation("mode", "is no mode"))
     if request.duplicates not in ImportDuplicates.values():
         found.append(Violation("duplicates", "is no way to treat duplicates"))
+    if request.companies not in ImportCompanies.values():
+        found.append(Violation("companies", "is no way to treat companies"))
+    elif request.companies and current.kind != RecordKind.RECORD_KIND_CONTACT:
+        found.append(Violation("companies", "is for imports of contacts"))
     return found

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from chassis.database import UnitOfWork
 from chassis.errors import Refusal
+from kith.crm.v1.companies_pb2 import Company
 from kith.crm.v1.imports_pb2 import Import, ImportDuplicates
 from services.crm.change_sets import actions as change_sets
 from services.crm.imports import rules
+from services.crm.imports.employers import Asked, Employers
 from services.crm.imports.matching import Key, Matcher, merged
 from services.crm.imports.parsing import Row, said
 from services.crm.imports.sheet import Line
@@ -25,52 +27,72 @@ class Outcome(NamedTuple):
     problem: str = ""
 
 
+class Applied(NamedTuple):
+    """What became of rows, in their order; how many records changed, and how many companies were among these beside the rows' own."""
+
+    outcomes: list[Outcome]
+    changed: int
+    companies: int
+
+
 class Applier:
     """Writes the rows of one import."""
 
-    def __init__(self, current: Import, records: Records[Any], matcher: Matcher) -> None:
+    def __init__(self, current: Import, records: Records[Any], matcher: Matcher, employers: Employers) -> None:
         self._import = current
         self._records = records
         self._matcher = matcher
+        self._employers = employers
         self._creates = current.duplicates == ImportDuplicates.IMPORT_DUPLICATES_CREATE
         self._updates = current.duplicates == ImportDuplicates.IMPORT_DUPLICATES_UPDATE
 
-    async def apply(self, work: UnitOfWork, rows: Sequence[Row]) -> tuple[list[Outcome], int]:
-        """Write rows; return what became of each, in their order, and how many records changed."""
+    async def apply(self, work: UnitOfWork, rows: Sequence[Row]) -> Applied:
+        """Write rows."""
         outcomes: list[Outcome] = [Outcome(row.line, FAILED, row.problem) for row in rows if row.record is None]
         good = [row for row in rows if row.record is not None]
-        changed = 0
+        changed = companies = 0
         for start in range(0, len(good), rules.STEP):
             left = good[start : start + rules.STEP]
             while left:
-                left, done, drafts = await self._wave(work, left)
-                outcomes += done
-                changed += await change_sets.add(work, self._import.change_set_id, drafts)
-        return sorted(outcomes), changed
+                left, written = await self._wave(work, left)
+                outcomes += written.outcomes
+                changed += written.changed
+                companies += written.companies
+        return Applied(sorted(outcomes, key=lambda outcome: outcome.line.number), changed, companies)
 
-    async def _wave(self, work: UnitOfWork, rows: Sequence[Row]) -> tuple[list[Row], list[Outcome], list[Draft[Any]]]:
+    async def _wave(self, work: UnitOfWork, rows: Sequence[Row]) -> tuple[list[Row], Applied]:
         """Write the rows that share neither a key nor a record with one before them; return the others too: their turn comes next."""
         if self._creates:
-            drafts = await self._records.create_tidy(work, [row.record for row in rows])
-            return [], [_outcome(row, draft, CREATED) for row, draft in zip(rows, drafts, strict=True)], drafts
+            return [], await self._write(work, _Wave(list(rows), [], []), skipped=[], updated=[])
         keys = [self._matcher.keys(row.record) for row in rows]
         found = await self._matcher.find(work, set().union(*keys))
         wave = _Wave.of(rows, keys, found, changing=self._updates)
         if not self._updates:
-            return wave.left, *await self._write(work, wave, skipped=wave.matched, updated=[])
+            return wave.left, await self._write(work, wave, skipped=wave.matched, updated=[])
         ambiguous = [each for each in wave.matched if len(each[1]) > 1]
-        return wave.left, *await self._write(work, wave, skipped=ambiguous, updated=[each for each in wave.matched if len(each[1]) == 1])
+        return wave.left, await self._write(work, wave, skipped=ambiguous, updated=[each for each in wave.matched if len(each[1]) == 1])
 
-    async def _write(
-        self, work: UnitOfWork, wave: "_Wave", *, skipped: "list[_Match]", updated: "list[_Match]"
-    ) -> tuple[list[Outcome], list[Draft[Any]]]:
-        created = await self._records.create_tidy(work, [row.record for row in wave.new]) if wave.new else []
+    async def _write(self, work: UnitOfWork, wave: "_Wave", *, skipped: "list[_Match]", updated: "list[_Match]") -> Applied:
+        created = await self._records.draft_tidy(work, [row.record for row in wave.new]) if wave.new else []
         edits = [_edit(row, min(ids)) for row, ids in updated]
-        changed = await self._records.change(work, edits) if edits else []
+        changed = await self._records.draft_changes(work, edits) if edits else []
+        written = [*wave.new, *(row for row, _ in updated)]
+        companies = await self._join_companies(work, written, [*created, *changed])
+        await self._records.write_new(work, created)
+        await self._records.write_changes(work, changed)
         outcomes = [_outcome(row, draft, CREATED) for row, draft in zip(wave.new, created, strict=True)]
         outcomes += [_outcome(row, draft, UPDATED) for (row, _), draft in zip(updated, changed, strict=True)]
         outcomes += [self._not_written(row, len(ids)) for row, ids in skipped]
-        return outcomes, [*created, *changed]
+        return Applied(outcomes, await self._keep_images(work, [*created, *changed], companies), len(companies))
+
+    async def _join_companies(self, work: UnitOfWork, rows: Sequence[Row], drafts: Sequence[Draft[Any]]) -> list[Draft[Company]]:
+        """Bring contacts into the companies that their rows name, in the order of the file; return those that were made."""
+        asked = sorted(zip(rows, drafts, strict=True), key=lambda each: each[0].line.number)
+        return await self._employers.settle(work, [Asked(row.company, draft) for row, draft in asked])
+
+    async def _keep_images(self, work: UnitOfWork, drafts: Sequence[Draft[Any]], companies: Sequence[Draft[Company]]) -> int:
+        kept = await change_sets.add(work, self._import.change_set_id, self._records.noun, drafts)
+        return kept + await change_sets.add(work, self._import.change_set_id, "company", companies)
 
     def _not_written(self, row: Row, matches: int) -> Outcome:
         if self._updates:

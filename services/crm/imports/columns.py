@@ -107,6 +107,8 @@ FIELDS: Final[Mapping[RecordKind.ValueType, Mapping[str, Put]]] = {
         "social_profiles.url": _of_each("social_profiles", "url"),
         "status": _status,
         "last_contacted_time": _contacted,
+        "company.name": _text("name"),
+        "company.domain": _text("domain"),
         **_PARTS,
     },
     RecordKind.RECORD_KIND_COMPANY: {
@@ -119,6 +121,8 @@ REPEATED: Final = frozenset({"emails", "phones", "tags", "address.lines"})
 """Fields that several columns may become."""
 ABOUT_OTHERS: Final = frozenset({"emails.label", "phones.label", "social_profiles.url"})
 """Fields that say something about the parts that other columns give, and are therefore filled after them."""
+OF_COMPANIES: Final = frozenset({"company.name", "company.domain"})
+"""Fields of contacts that say which company is theirs; their Put fills a company."""
 _OURS: Final = frozenset({"id", "etag", "create_time", "update_time", "delete_time", "display_name", "phones.e164", "phones.extension"})
 """Columns of exports that only the service fills: whatever their values look like, they are left out."""
 UNCOOKED: Final = frozenset({"phones"})
@@ -143,11 +147,15 @@ _NAMES: Final[Mapping[str, str]] = {
     "last contacted": "last_contacted_time", "last contacted time": "last_contacted_time",
     "domain": "domain", "website": "domain", "web site": "domain", "url": "domain", "industry": "industry", "employees": "employee_count",
     "employee count": "employee_count", "number of employees": "employee_count", "size": "employee_count", "description": "description",
-    "notes": "description",
+    "notes": "description", "company domain": "domain", "company domain name": "domain", "company website": "domain",
 }  # fmt: skip
 """What headers usually mean, folded."""
 _PATHS: Final = _OURS.union(*FIELDS.values())
-_COMPANY_WORDS: Final = frozenset({"company", "company name", "organisation", "organization", "account name", "firma"})
+_EMPLOYER_NAMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("company", "company name", "organisation", "organization", "account name", "firma"), "company.name"),
+    **dict.fromkeys(("company domain", "company domain name", "company website"), "company.domain"),
+}
+"""What headers of contacts mean that are about their company."""
 
 
 def is_header(rows: Sequence[Sequence[str]]) -> bool:
@@ -172,8 +180,8 @@ def propose(kind: RecordKind.ValueType, headers: Sequence[str], samples: Sequenc
 
 def _meant(kind: RecordKind.ValueType, header: str) -> str:
     word = _word(header)
-    if kind == RecordKind.RECORD_KIND_CONTACT and word in _COMPANY_WORDS:
-        return ""
+    if kind == RecordKind.RECORD_KIND_CONTACT and word in _EMPLOYER_NAMES:
+        return _EMPLOYER_NAMES[word]
     return header if header in FIELDS[kind] else _NAMES.get(word, "")
 
 

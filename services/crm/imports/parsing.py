@@ -8,20 +8,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from chassis.errors import Violation
+from kith.crm.v1.companies_pb2 import Company
 from kith.crm.v1.imports_pb2 import Import
-from services.crm.imports import rules
+from services.crm.imports import employers, rules
 from services.crm.imports.cells import CellError, plain
-from services.crm.imports.columns import ABOUT_OTHERS, FIELDS, UNCOOKED
+from services.crm.imports.columns import ABOUT_OTHERS, FIELDS, OF_COMPANIES, UNCOOKED
 from services.crm.imports.sheet import Line
 from services.crm.records.actions import Records
 
 
 class Row(NamedTuple):
-    """A row, and the record that it becomes; None with the problem where it becomes none."""
+    """A row, and the record that it becomes; None with the problem where it becomes none. A contact's may name its company."""
 
     line: Line
     record: Any
     problem: str
+    company: Company | None = None
 
 
 class Parser:
@@ -44,14 +46,15 @@ class Parser:
         return found
 
     def _row(self, line: Line) -> Row:
-        record = self._records.kind()
-        problems = list(self._fill(record, line.cells))
+        record, company = self._records.kind(), Company()
+        problems = list(self._fill(record, company, line.cells))
+        named = company if company.ByteSize() and not record.company_id else None
         if not problems:
             self._records.tidy(self._records.kind(), record, self._region)
-            problems = said(list(self._records.check(record)))
-        return Row(line, None, "; ".join(problems)) if problems else Row(line, record, "")
+            problems = said([*self._records.check(record), *(employers.problems(named) if named else ())])
+        return Row(line, None, "; ".join(problems)) if problems else Row(line, record, "", named)
 
-    def _fill(self, record: Any, cells: Sequence[str]) -> Iterable[str]:
+    def _fill(self, record: Any, company: Company, cells: Sequence[str]) -> Iterable[str]:
         if any(cell.strip() for cell in cells[len(self._columns) :]):
             yield f"has {len(cells)} cells, the file has {len(self._columns)} columns"
         for index in self._order:
@@ -60,7 +63,7 @@ class Parser:
             if put is None or not cell.strip():
                 continue
             try:
-                put(record, cell if field in UNCOOKED else plain(cell), self._decimal_comma)
+                put(company if field in OF_COMPANIES else record, cell if field in UNCOOKED else plain(cell), self._decimal_comma)
             except (CellError, UnicodeError) as error:
                 yield f"{header}: {error}"
 

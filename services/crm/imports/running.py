@@ -11,14 +11,16 @@ from typing import Any, Final, NamedTuple
 
 from chassis.database import UnitOfWork, unit_of_work
 from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin, ChangeSetState
-from kith.crm.v1.imports_pb2 import Import, ImportMode, ImportReport, ImportState
+from kith.crm.v1.imports_pb2 import Import, ImportCompanies, ImportMode, ImportReport, ImportState
+from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import actions as change_sets
 from services.crm.change_sets import store as change_set_store
 from services.crm.change_sets.actions import NOUNS
 from services.crm.change_sets.revert import Revert
 from services.crm.imports import actions, rules, staging, store, tally
 from services.crm.imports.actions import StoppedError
-from services.crm.imports.applying import FAILED, Applier, Outcome
+from services.crm.imports.applying import FAILED, Applied, Applier
+from services.crm.imports.employers import Employers
 from services.crm.imports.failure import FileError
 from services.crm.imports.matching import Matcher
 from services.crm.imports.parsing import Parser, Row
@@ -68,7 +70,9 @@ class ImportRunner:
         noun = self._nouns[NOUNS[current.kind]]
         async with unit_of_work() as work:
             region = await noun.records.regions.of(work)
-        applying = _Applying(run, current, Parser(current, noun.records, region), Applier(current, noun.records, noun.matcher))
+        employers = Employers(self._nouns["company"].records, create=current.companies == ImportCompanies.IMPORT_COMPANIES_CREATE)
+        applier = Applier(current, noun.records, noun.matcher, employers)
+        applying = _Applying(run, current, Parser(current, noun.records, region), applier)
         if current.state == ImportState.IMPORT_STATE_RUNNING and current.mode == ImportMode.IMPORT_MODE_ROWS:
             await applying.row_by_row()
         else:
@@ -143,11 +147,11 @@ class _Applying:
             changed = 0
             async with aclosing(self._batches(0)) as batches:
                 async for rows in batches:
-                    outcomes, more = await self._apply(work, rows)
+                    applied = await self._apply(work, rows)
                     await work.flush()
-                    changed += more
-                    tally.add(total, outcomes)
-                    await self._tell(outcomes)
+                    changed += applied.changed
+                    tally.add(total, applied)
+                    await self._tell(applied)
             kept = self._import.state == ImportState.IMPORT_STATE_RUNNING and not total.failed_count
             if kept:
                 await runs.done(work, self._run)
@@ -166,9 +170,9 @@ class _Applying:
             now = await actions.running(work, self._import.id)
             if not now.report.done_count:
                 await _open(work, now)
-            outcomes, changed = await self._apply(work, rows)
-            await _grow(work, now.change_set_id, changed)
-            await _count(work, now, outcomes)
+            applied = await self._apply(work, rows)
+            await _grow(work, now.change_set_id, applied.changed)
+            await _count(work, now, applied)
 
     async def _batches(self, done: int) -> AsyncGenerator[list[Row], None]:
         """Yield the rows that are left; the next ones are read while the last ones are written."""
@@ -182,7 +186,7 @@ class _Applying:
             ahead.cancel()
             await asyncio.wait([ahead])
 
-    async def _apply(self, work: UnitOfWork, rows: Sequence[Row]) -> tuple[list[Outcome], int]:
+    async def _apply(self, work: UnitOfWork, rows: Sequence[Row]) -> Applied:
         await store.plan_anew(work)
         return await self._applier.apply(work, rows)
 
@@ -200,11 +204,11 @@ class _Applying:
             actions.report(now).Clear()
             await actions.step(work, now, now.state)
 
-    async def _tell(self, outcomes: Sequence[Outcome]) -> None:
+    async def _tell(self, applied: Applied) -> None:
         """Say how far the run is, beside its transaction."""
         async with unit_of_work() as work:
             await runs.renew(work, self._run)
-            await _count(work, await actions.running(work, self._import.id), outcomes)
+            await _count(work, await actions.running(work, self._import.id), applied)
 
     async def _end_without_keeping(self) -> None:
         async with unit_of_work() as work:
@@ -217,15 +221,17 @@ class _Applying:
                 await actions.end(work, now, ImportState.IMPORT_STATE_FAILED, problem=NONE_KEPT)
 
 
-async def _count(work: UnitOfWork, now: Import, outcomes: Sequence[Outcome]) -> None:
-    tally.add(actions.report(now), outcomes)
-    await store.add_errors(work, now.id, [outcome for outcome in outcomes if outcome.what == FAILED])
+async def _count(work: UnitOfWork, now: Import, applied: Applied) -> None:
+    tally.add(actions.report(now), applied)
+    await store.add_errors(work, now.id, [outcome for outcome in applied.outcomes if outcome.what == FAILED])
     await actions.step(work, now, now.state)
 
 
 async def _open(work: UnitOfWork, current: Import) -> None:
     """Begin the change set that the run fills."""
     made = change_sets.new(work, current.change_set_id, current.kind, ChangeSetOrigin.CHANGE_SET_ORIGIN_IMPORT)
+    if current.companies == ImportCompanies.IMPORT_COMPANIES_CREATE:
+        made.further_kinds.append(RecordKind.RECORD_KIND_COMPANY)
     await change_set_store.add(work, made)
 
 

@@ -51,6 +51,7 @@ imports: Final = tenant_table(
     Column("columns", JSONB, nullable=False),
     word("mode"),
     word("duplicates"),
+    word("companies"),
     Column("row_count", BigInteger, nullable=False),
     Column("preview", JSONB),
     Column("report", JSONB),

@@ -91,7 +91,7 @@ class Records(ABC, Generic[R]):
         """Keep new records, each for itself, and say so."""
         drafts = [self._new(work, masks.apply(self.kind(), each, FieldMask(paths=["*"]))) for each in wanted]
         await self._settle(work, drafts)
-        await self._write_new(work, drafts)
+        await self.write_new(work, drafts)
         return drafts
 
     async def create_tidy(self, work: UnitOfWork, records: Sequence[R]) -> list[Draft[R]]:
@@ -99,9 +99,14 @@ class Records(ABC, Generic[R]):
 
         The records become what is kept: they get their ids here.
         """
+        drafts = await self.draft_tidy(work, records)
+        await self.write_new(work, drafts)
+        return drafts
+
+    async def draft_tidy(self, work: UnitOfWork, records: Sequence[R]) -> list[Draft[R]]:
+        """Return the drafts that `create_tidy` writes."""
         drafts = [self._new(work, each) for each in records]
         await self.check_references(work, drafts)
-        await self._write_new(work, drafts)
         return drafts
 
     async def update(self, work: UnitOfWork, edits: Sequence[tuple[R, FieldMask]]) -> list[Draft[R]]:
@@ -114,9 +119,14 @@ class Records(ABC, Generic[R]):
 
     async def change(self, work: UnitOfWork, edits: Sequence[Edit[R]]) -> list[Draft[R]]:
         """Change records, each for itself. What changes nothing is not written, and nobody is told."""
+        drafts = await self.draft_changes(work, edits)
+        await self.write_changes(work, drafts)
+        return drafts
+
+    async def draft_changes(self, work: UnitOfWork, edits: Sequence[Edit[R]]) -> list[Draft[R]]:
+        """Lock the records and return the drafts that `change` writes."""
         drafts = await self._look(work, edits)
         await self._settle(work, [draft for draft in drafts if draft.changes])
-        await self._write_updates(work, drafts)
         return drafts
 
     async def delete(self, work: UnitOfWork, named: Sequence[tuple[str, str]]) -> list[Draft[R]]:
@@ -184,7 +194,8 @@ class Records(ABC, Generic[R]):
             return Draft(before, before, refusal)
         return Draft(before, after)
 
-    async def _write_updates(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
+    async def write_changes(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
+        """Keep drafts of records that are there, but for those that were refused or change nothing, and say so."""
         changed = [draft for draft in drafts if draft.changes]
         await self._write(work, changed)
         for draft in changed:
@@ -206,7 +217,8 @@ class Records(ABC, Generic[R]):
         await self.store.update(work, [draft.after for draft in drafts])
         await self.written(work, drafts)
 
-    async def _write_new(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
+    async def write_new(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
+        """Keep drafts of new records, but for those that were refused, and say so."""
         made = [draft for draft in drafts if draft.refusal is None]
         if made:
             await self.store.insert(work, [draft.after for draft in made])

@@ -124,6 +124,11 @@ def test_no_statement_of_a_noun_reads_a_table_from_end_to_end(runtime: psycopg.C
     assert not sequential_scans(runtime, query, {name: values[name] for name in query.names if name in values})
 
 
+@pytest.mark.parametrize("key", companies.NAMED)
+def test_no_company_of_an_import_is_looked_for_from_end_to_end(runtime: psycopg.Connection[Any], key: str) -> None:
+    assert not sequential_scans(runtime, companies.NAMED[key], {"keys": ["p 5", "example.com"]})
+
+
 @pytest.mark.parametrize("words", [["p5"], ["p"], ["nobody"], ["p", "example"], ["p5", "5"], ["nobody", "p"], ["company", "p", "example"]])
 @pytest.mark.parametrize("kinds", [["contact"], ["contact", "company"]])
 def test_no_search_reads_a_table_from_end_to_end(runtime: psycopg.Connection[Any], kinds: list[str], words: list[str]) -> None:
