@@ -6,7 +6,8 @@ transaction: all of its statements have their effect, or none has.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -143,7 +144,8 @@ class Pipeline:
         """Add a statement to the open batch; return the place of its answer."""
         batch = self._batch()
         prepared = self._prepared.get(query.name) or self._prepare(query)
-        self._pg.send_query_prepared(query.name, parameters, query.formats, Format.BINARY)
+        with self._whole():
+            self._pg.send_query_prepared(query.name, parameters, query.formats, Format.BINARY)
         batch.runs.append(len(batch.sent))
         batch.sent.append(prepared)
         return len(batch.runs) - 1
@@ -152,7 +154,8 @@ class Pipeline:
         """End the open batch; return what becomes its answers. Only the loss of the connection is raised."""
         batch = self._batch()
         self._open = None
-        self._pg.pipeline_sync()
+        with self._whole():
+            self._pg.pipeline_sync()
         self.flush()
         return batch.answered
 
@@ -187,14 +190,24 @@ class Pipeline:
 
     def _prepare(self, query: Query) -> Prepared:
         batch = self._batch()
-        if len(self._prepared) >= KEPT_PREPARED:
-            _, oldest = self._prepared.popitem(last=False)
-            self._pg.send_close_prepared(oldest.name)
-            batch.sent.append(oldest)
-        self._pg.send_prepare(query.name, query.command)
+        with self._whole():
+            if len(self._prepared) >= KEPT_PREPARED:
+                _, oldest = self._prepared.popitem(last=False)
+                self._pg.send_close_prepared(oldest.name)
+                batch.sent.append(oldest)
+            self._pg.send_prepare(query.name, query.command)
         prepared = self._prepared[query.name] = Prepared(query.name)
         batch.sent.append(prepared)
         return prepared
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Close the connection where something cannot be sent: half a batch would become part of the next one."""
+        try:
+            yield
+        except OperationalError:
+            self.close()
+            raise
 
     def flush(self) -> None:
         """Send what the server takes now, and the rest as soon as it takes more."""

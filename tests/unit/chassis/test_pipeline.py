@@ -188,6 +188,18 @@ async def test_whoever_is_under_way_hears_of_a_lost_connection_and_the_next_gets
     assert await says(database, TENANTS[0]) == [TENANTS[0]]
 
 
+async def test_what_cannot_be_sent_ends_the_connection_and_joins_no_other_batch(line: Pipeline) -> None:
+    more = 70_000  # parameters than the protocol counts
+    query = Query(text("SELECT 1 AS more"))
+    query.formats = [1] * more
+    line.put(ENTER, ENTER.parameters({"tenant": TENANTS[0]}))
+    with pytest.raises(psycopg.OperationalError, match="number of parameters"):
+        line.put(query, [b""] * more)
+    assert line.lost
+    with pytest.raises(LostError):
+        await line.ask(ONE, {})
+
+
 async def test_more_reads_than_may_wait_are_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chassis.database.pool.UNDER_WAY_PER_PIPELINE", 3)
     found = await asyncio.gather(*(database.read("", SLOW, {}) for _ in range(20)), return_exceptions=True)
