@@ -16,14 +16,12 @@ from chassis.interceptors.chain import Chain
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
 METADATA_BYTES: Final = 16 * 1024
 CONNECTION_AGE_MS: Final = 5 * 60 * 1000  # clients come back elsewhere, else one process keeps all calls
-CONNECTION_GRACE_MS: Final = 30 * 1000
+CONNECTION_GRACE_SECONDS: Final = 30.0  # that a call on such a connection has to end, or as long as the longest call may take
 
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # a second process on the port is an error, not a silent half of the calls
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_metadata_size", METADATA_BYTES),
-    ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
-    ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
 )
 
 
@@ -37,12 +35,20 @@ def methods(servicers: Iterable[object]) -> dict[str, Method]:
     return {method.path: method for name in names(servicers) for method in contract.methods(name)}
 
 
+def options(served: Iterable[Method]) -> list[tuple[str, int]]:
+    """Return how connections are kept. None is cut under an upload or download that still has time: its caller would see UNAVAILABLE."""
+    longest = max((method.deadline or 0 for method in served), default=0)
+    grace = max(CONNECTION_GRACE_SECONDS, longest)
+    return [*_OPTIONS, ("grpc.max_connection_age_ms", CONNECTION_AGE_MS), ("grpc.max_connection_age_grace_ms", round(grace * 1000))]
+
+
 class Server:
     """Serves gRPC inside its block; at its end the port closes and calls in flight have `grace` seconds to end."""
 
     def __init__(self, servicers: Sequence[object], chain: Chain, *, address: str, concurrent_calls: int, grace: float) -> None:
         self._grace = grace
-        self._server = aio.server(interceptors=[chain], options=_OPTIONS, maximum_concurrent_rpcs=concurrent_calls)
+        kept = options(methods(servicers).values())
+        self._server = aio.server(interceptors=[chain], options=kept, maximum_concurrent_rpcs=concurrent_calls)
         self._health = health.aio.HealthServicer()
         self._names = names(servicers)
         for servicer in servicers:

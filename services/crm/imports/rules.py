@@ -13,6 +13,8 @@ NAME_LENGTH: Final = 255
 
 CHUNK: Final = 256 * 1024
 """Bytes of the file in one row of the database."""
+PATIENCE: Final = 60.0
+"""Seconds that a piece of an upload waits for a database that is busy or away."""
 STAGED: Final = 2_000
 """Rows that are staged in one transaction."""
 APPLIED: Final = 1_000

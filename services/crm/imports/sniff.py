@@ -19,10 +19,12 @@ LOOKED_AT: Final = 100
 
 _MAGIC: Final = {
     b"PK\x03\x04": "a ZIP archive or a workbook (.xlsx)",
+    b"PK\x05\x06": "an empty ZIP archive",
     b"\xd0\xcf\x11\xe0": "a workbook (.xls)",
     b"%PDF": "a PDF document",
     b"\x1f\x8b": "a gzip archive",
 }
+_MAGIC_LENGTH: Final = max(map(len, _MAGIC))
 _MARKS: Final = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -59,10 +61,8 @@ class Sniffer:
 
     def feed(self, data: bytes) -> None:
         """Look at the next bytes; raise FileError as soon as the file is known to be no table."""
-        if not self._head:
-            for magic, what in _MAGIC.items():
-                if data.startswith(magic):
-                    raise FileError(f"the file is {what}, whatever its name says; save it as CSV")
+        if self.size < _MAGIC_LENGTH:
+            _check_magic(self._head + data[:_MAGIC_LENGTH])
         self.size += len(data)
         if len(self._head) < HEAD:
             self._head += data[: HEAD - len(self._head)]
@@ -106,6 +106,13 @@ class Sniffer:
         if best is None or (western is not None and western.chaos <= best.chaos):
             return _USUAL
         return best.encoding
+
+
+def _check_magic(head: bytes) -> None:
+    """Refuse what begins as other files do, however small the pieces are in which it comes."""
+    for magic, what in _MAGIC.items():
+        if head.startswith(magic):
+            raise FileError(f"the file is {what}, whatever its name says; save it as CSV")
 
 
 def _is_utf8_beyond_ascii(head: bytes) -> bool:

@@ -132,7 +132,9 @@ CHUNKS: Final = _further(import_chunks, "number", "data")
 ROWS: Final = _further(import_rows, "number", "line", "cells")
 ERRORS: Final = _further(import_errors, "number", "line", "cells", "problem")
 _ADD_CHUNK: Final = Query(
-    import_chunks.insert().values({name: bindparam(name, type_=import_chunks.c[name].type) for name in ("import_id", "number", "data")})
+    insert(import_chunks)
+    .values({name: bindparam(name, type_=import_chunks.c[name].type) for name in ("import_id", "number", "data")})
+    .on_conflict_do_nothing()
 )
 _ADD_ROWS: Final = _addition(import_rows)
 _ADD_ERRORS: Final = _addition(import_errors)
@@ -183,7 +185,7 @@ async def forget(work: UnitOfWork, import_id: str, before: datetime) -> None:
 
 
 async def add_chunk(work: UnitOfWork, import_id: str, number: int, data: bytes) -> None:
-    """Keep the next bytes of the file."""
+    """Keep the next bytes of the file; once, however often that is asked for."""
     await work.run(_ADD_CHUNK, import_id=import_id, number=number, data=data)
 
 

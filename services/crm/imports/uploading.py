@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+import stamina
+
 from chassis import etags, ids
-from chassis.database import unit_of_work
+from chassis.database import failures, unit_of_work
 from chassis.errors import InvalidArgument, Violation, raise_for
 from kith.crm.v1.imports_pb2 import Import, ImportColumn, ImportState, UploadImportRequest
 from kith.crm.v1.parts_pb2 import RecordKind
@@ -89,8 +91,16 @@ async def _complete(import_id: str, sniffer: Sniffer) -> Import:
 
 
 async def _keep(import_id: str, number: int, data: bytes) -> None:
-    async with unit_of_work() as work:
-        await store.add_chunk(work, import_id, number, data)
+    """Keep a piece. While the database is busy or away its sender is held up: one of many pieces shall not cost the whole file."""
+    async for attempt in stamina.retry_context(_passes, attempts=None, timeout=rules.PATIENCE, wait_initial=0.1, wait_max=2):
+        with attempt:
+            async with unit_of_work() as work:
+                await store.add_chunk(work, import_id, number, data)
+
+
+def _passes(error: Exception) -> bool:
+    """Say whether an error is the database's, at the moment, and no fault of the file or ours."""
+    return failures.refusal(error) is not None
 
 
 async def _drop(import_id: str) -> None:

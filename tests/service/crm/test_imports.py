@@ -135,6 +135,25 @@ async def test_line_breaks_inside_quotes_stay_as_they_are(imports: Imports, comp
     assert (acme.name, acme.employee_count, acme.description) == ("Acme", 1234, "a\r\nb;c")
 
 
+async def test_decimals_stand_behind_a_comma_where_semicolons_delimit(imports: Imports, companies: Any) -> None:
+    rows = 'A;"1.234,00"\nB;12,5\nC;1.234\nD;"1,234.00"\nE;7,0\n'
+    done = await imports.run(f"name;employees\n{rows}", RECORD_KIND_COMPANY)
+    found = (await companies.ListCompanies(companies_pb2.ListCompaniesRequest(order_by="name"))).companies
+    assert {each.name: each.employee_count for each in found} == {"A": 1234, "C": 1234, "E": 7}
+    assert [row[1:3] for row in (await imports.errors(done.id))[1:]] == [["employees: must be a whole number", name] for name in "BD"]
+
+
+async def test_headers_that_come_twice_each_give_to_a_list_and_the_first_to_a_value(imports: Imports, people: Any) -> None:
+    content = "name,email,name,email\nZoe,z@example.com,Other,y@example.com\n"
+    uploaded = await imports.upload(content)
+    assert [(column.header, column.field) for column in uploaded.columns] == [
+        ("name", "name"), ("email", "emails"), ("name", ""), ("email", "emails"),
+    ]  # fmt: skip
+    await imports.start(uploaded.id)
+    assert counts((await imports.end(uploaded.id)).report) == (1, 0, 0, 0)
+    assert [each.address for each in (await people())["Zoe"].emails] == ["z@example.com", "y@example.com"]
+
+
 def archive() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
