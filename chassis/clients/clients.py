@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, NoReturn, Self, cast
 
 from grpc import aio
@@ -83,6 +83,7 @@ class _Channel:
     unary_stream = stream_unary = stream_stream = _stream
 
 
+@cache
 def _method(path: str) -> Method:
     service = path[1:].partition("/")[0]
     return next(method for method in contract.methods(service) if method.path == path)

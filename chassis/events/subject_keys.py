@@ -1,48 +1,108 @@
-"""Where keys of records come from: a service's own database, and the RPC by which every service gives away those of its records."""
+"""Where keys of records come from: a service's own memory and database, and the RPCs by which every service gives them away."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
-from chassis import errors
+from chassis import errors, ids
 from chassis.clients import Clients
 from chassis.context import current
-from chassis.database import unit_of_work
-from chassis.errors import Violation
+from chassis.database import NO_TENANT, unit_of_work
+from chassis.errors import PermissionDenied, Reason, Violation
 from chassis.interceptors.chain import Context
-from chassis.sealing.opening import ASKED, Opener
-from kith.common.v1.subject_keys_pb2 import BatchGetSubjectKeysRequest, BatchGetSubjectKeysResponse, SubjectKey
+from chassis.sealing.keys import SubjectKey as SealingKey
+from chassis.sealing.opening import ASKED, Opener, Records
+from kith.common.v1.subject_keys_pb2 import (
+    BatchGetSubjectKeysRequest,
+    BatchGetSubjectKeysResponse,
+    SearchSubjectKeysRequest,
+    SearchSubjectKeysResponse,
+    SubjectKey,
+    TenantRecords,
+    TenantSubjectKeys,
+)
 from kith.common.v1.subject_keys_pb2_grpc import SubjectKeyServiceServicer, SubjectKeyServiceStub
+
+LOOKING: Final = 4  # tenants whose keys one question looks up at the same time, so that it leaves connections to others
 
 
 class SubjectKeyService(SubjectKeyServiceServicer):
-    """Gives away the keys of the service's own records, straight from its database: a key that was destroyed is gone at once."""
+    """Gives away the keys of the service's own records: from memory what this process used a moment ago, else from its database."""
 
     async def BatchGetSubjectKeys(self, request: BatchGetSubjectKeysRequest, context: Context) -> BatchGetSubjectKeysResponse:
         """Return the keys of records of the tenant that the service token is for."""
-        if len(request.ids) > ASKED:
-            errors.raise_for([Violation("ids", f"must not be more than {ASKED}")])
-        found = await _own(current().caller.tenant_id, request.ids)
-        keys = [SubjectKey(id=subject, secret_key=secret) for subject, secret in found.items()]
-        return BatchGetSubjectKeysResponse(subject_keys=keys, missing_ids=[each for each in request.ids if each not in found])
+        _check("ids", len(request.ids))
+        found = await _keys(current().caller.tenant_id, request.ids)
+        return BatchGetSubjectKeysResponse(subject_keys=_shown(found), missing_ids=[each for each in request.ids if each not in found])
+
+    async def SearchSubjectKeys(self, request: SearchSubjectKeysRequest, context: Context) -> SearchSubjectKeysResponse:
+        """Return the keys of records of several tenants, each tenant's looked up by itself."""
+        if current().caller.tenant_id:
+            raise PermissionDenied(Reason.PERMISSION_MISSING, "the service token is for one tenant")
+        _check("tenants", sum(len(each.ids) for each in request.tenants))
+        strange = [place for place, of in enumerate(request.tenants) if not ids.valid(of.tenant_id)]
+        errors.raise_for([Violation(f"tenants[{place}].tenant_id", "is no id") for place in strange])
+        looking = asyncio.Semaphore(LOOKING)
+
+        async def keys(of: TenantRecords) -> TenantSubjectKeys:
+            async with looking:
+                return TenantSubjectKeys(tenant_id=of.tenant_id, subject_keys=_shown(await _keys(of.tenant_id, of.ids)))
+
+        return SearchSubjectKeysResponse(tenants=await asyncio.gather(*map(keys, request.tenants)))
 
 
 def local() -> Opener:
     """Return what opens a service's own events, in the call or event that is in hand."""
-    return Opener(_own)
 
-
-def remote(source: str, clients: Clients) -> Opener:
-    """Return what opens the events of another service, by asking that service. Raises ContractError if its address is missing."""
-    SubjectKeyServiceStub(clients.channel(of=source))
-
-    async def ask(tenant_id: str, subjects: Sequence[str]) -> Mapping[str, bytes]:
-        stub: Any = SubjectKeyServiceStub(clients.channel(tenant_id, of=source))
-        answer: BatchGetSubjectKeysResponse = await stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=subjects))
-        return {each.id: each.secret_key for each in answer.subject_keys}
+    async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
+        return {
+            (tenant_id, subject): key.secret
+            for tenant_id, subjects in records.items()
+            for subject, key in (await _keys(tenant_id, subjects)).items()
+        }
 
     return Opener(ask)
 
 
-async def _own(tenant_id: str, subjects: Sequence[str]) -> Mapping[str, bytes]:
-    async with unit_of_work(tenant_id) as work:
-        return {subject: key.secret for subject, key in (await work.keys_of(subjects)).items()}
+def remote(source: str, clients: Clients) -> Opener:
+    """Return what opens the events of another service, by asking that service. Raises ContractError if its address is missing."""
+    for_nobody: Any = SubjectKeyServiceStub(clients.channel(NO_TENANT, of=source))
+
+    async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
+        if len(records) > 1:
+            return await _of_many(for_nobody, records)
+        ((tenant_id, subjects),) = records.items()
+        return await _of_one(SubjectKeyServiceStub(clients.channel(tenant_id, of=source)), tenant_id, subjects)
+
+    return Opener(ask)
+
+
+async def _of_one(stub: Any, tenant_id: str, subjects: Collection[str]) -> Mapping[tuple[str, str], bytes]:
+    answer: BatchGetSubjectKeysResponse = await stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=subjects))
+    return {(tenant_id, each.id): each.secret_key for each in answer.subject_keys}
+
+
+async def _of_many(stub: Any, records: Records) -> Mapping[tuple[str, str], bytes]:
+    tenants = [TenantRecords(tenant_id=tenant_id, ids=subjects) for tenant_id, subjects in records.items()]
+    answer: SearchSubjectKeysResponse = await stub.SearchSubjectKeys(SearchSubjectKeysRequest(tenants=tenants))
+    return {(of.tenant_id, each.id): each.secret_key for of in answer.tenants for each in of.subject_keys}
+
+
+async def _keys(tenant_id: str, subjects: Collection[str]) -> Mapping[str, SealingKey]:
+    """Return the keys that records of a tenant have. Nearly all questions are about a write that this process just did."""
+    database = current().database
+    found = database.keys.fresh(tenant_id, subjects) if database and database.keys else {}
+    missing = [each for each in subjects if each not in found]
+    if missing:
+        async with unit_of_work(tenant_id) as work:
+            found.update(await work.keys_of(missing))
+    return found
+
+
+def _shown(keys: Mapping[str, SealingKey]) -> list[SubjectKey]:
+    return [SubjectKey(id=subject, secret_key=key.secret) for subject, key in keys.items()]
+
+
+def _check(field: str, asked: int) -> None:
+    if asked > ASKED:
+        errors.raise_for([Violation(field, f"must not name more than {ASKED} records")])

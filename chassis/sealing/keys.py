@@ -3,7 +3,8 @@
 import secrets
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Final, Self
+from time import monotonic
+from typing import Final, NamedTuple, Self
 
 from cachetools import LRUCache, TTLCache
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,6 +14,7 @@ from chassis.vault import KEY_BYTES, decrypt, encrypt
 ID_BYTES: Final = 8
 REMEMBERED: Final = 10_000  # keys that a process holds opened, some 5 MB
 FORGOTTEN: Final = 300.0  # seconds after which nobody holds a key any more that was destroyed
+FRESH: Final = 10.0  # of them, in which a process gives a key away again without a look whether it is still there
 
 
 def label(*, kind: str, tenant_id: str, subject: str) -> bytes:
@@ -62,22 +64,36 @@ def _place(tenant_id: str, subject: str) -> bytes:
     return f"{tenant_id}|{subject}".encode()
 
 
+class _Opened(NamedTuple):
+    """A key, and when it was known to be there."""
+
+    key: SubjectKey
+    at: float
+
+
 class Memory:
     """What one process of a service knows of its keys: the root, opened keys for a while, and records whose first key may be there."""
 
     def __init__(self, root: RootKey) -> None:
         self.root = root
-        self._opened: TTLCache[tuple[str, str], SubjectKey] = TTLCache(REMEMBERED, FORGOTTEN)
+        self._opened: TTLCache[tuple[str, str], _Opened] = TTLCache(REMEMBERED, FORGOTTEN)
         self._doubtful: LRUCache[tuple[str, str], None] = LRUCache(REMEMBERED)
 
     def get(self, tenant_id: str, subject: str) -> SubjectKey | None:
         """Return a record's key if it is remembered."""
-        return self._opened.get((tenant_id, subject))
+        opened = self._opened.get((tenant_id, subject))
+        return opened.key if opened else None
+
+    def fresh(self, tenant_id: str, subjects: Iterable[str]) -> dict[str, SubjectKey]:
+        """Return the keys that were made or found a moment ago: those that others ask for as soon as they hear of a write."""
+        since = monotonic() - FRESH
+        return {each: opened.key for each in subjects if (opened := self._opened.get((tenant_id, each))) and opened.at > since}
 
     def keep(self, tenant_id: str, keys: Mapping[str, SubjectKey]) -> None:
         """Remember keys that are committed."""
+        now = monotonic()
         for subject, key in keys.items():
-            self._opened[tenant_id, subject] = key
+            self._opened[tenant_id, subject] = _Opened(key, now)
 
     def forget(self, tenant_id: str, subjects: Iterable[str]) -> None:
         """Forget keys that are destroyed."""

@@ -1,20 +1,22 @@
 """Reading sealed events: keys come from the service that published, are held for some minutes, and may be gone for good."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from cachetools import TTLCache
 from google.protobuf.message import Message
 
 from chassis.contract import SEALED
-from chassis.sealing.keys import FORGOTTEN, ID_BYTES, REMEMBERED, SubjectKey, label
+from chassis.sealing.keys import FORGOTTEN, FRESH, ID_BYTES, REMEMBERED, SubjectKey, label
 
 ASKED: Final = 500  # keys that are asked for at once
 
-Ask = Callable[[str, Sequence[str]], Awaitable[Mapping[str, bytes]]]
-"""Returns the keys of those of a tenant's records that have one."""
+Records = Mapping[str, Collection[str]]
+"""Ids of records, by their tenant."""
+
+Ask = Callable[[Records], Awaitable[Mapping[tuple[str, str], bytes]]]
+"""Returns the keys of those records that have one, by tenant and record."""
 
 
 class Incoming(NamedTuple):
@@ -39,7 +41,7 @@ class Opener:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._keys: TTLCache[_Wanted, SubjectKey | None] = TTLCache(REMEMBERED, FORGOTTEN)
+        self._keys: TTLCache[_Wanted, SubjectKey | None] = TTLCache(REMEMBERED, FORGOTTEN - FRESH)
 
     async def open(self, event: Incoming) -> None:
         """Give an event its personal fields back; they stay empty when their key was destroyed.
@@ -62,25 +64,24 @@ class Opener:
 
     async def _keys_of(self, wanted: Iterable[_Wanted]) -> Mapping[_Wanted, SubjectKey | None]:
         known: dict[_Wanted, SubjectKey | None] = {}
-        missing: dict[str, set[_Wanted]] = defaultdict(set)
+        missing: dict[_Wanted, None] = {}
         for each in wanted:
             try:
                 known[each] = self._keys[each]
             except KeyError:
-                missing[each.tenant_id].add(each)
-        if missing:
-            for answer in await asyncio.gather(*(self._fetch(tenant_id, [*each]) for tenant_id, each in missing.items())):
-                known.update(answer)
+                missing[each] = None
+        asked = list(missing)
+        for start in range(0, len(asked), ASKED):
+            known.update(await self._fetch(asked[start : start + ASKED]))
         return known
 
-    async def _fetch(self, tenant_id: str, wanted: Sequence[_Wanted]) -> dict[_Wanted, SubjectKey | None]:
-        """Ask for keys of one tenant. A key that is not there any more never comes back, so that is remembered too."""
-        found: dict[_Wanted, SubjectKey | None] = {}
-        for start in range(0, len(wanted), ASKED):
-            some = wanted[start : start + ASKED]
-            secrets = await self._ask(tenant_id, sorted({each.subject for each in some}))
-            keys = {subject: SubjectKey(secret) for subject, secret in secrets.items()}
-            found.update({each: key if (key := keys.get(each.subject)) and key.id == each.key_id else None for each in some})
+    async def _fetch(self, wanted: Iterable[_Wanted]) -> Mapping[_Wanted, SubjectKey | None]:
+        """Ask for keys. One that is not there any more never comes back, so that is remembered too."""
+        records: dict[str, set[str]] = defaultdict(set)
+        for each in wanted:
+            records[each.tenant_id].add(each.subject)
+        keys = {place: SubjectKey(secret) for place, secret in (await self._ask(records)).items()}
+        found = {each: key if (key := keys.get((each.tenant_id, each.subject))) and key.id == each.key_id else None for each in wanted}
         self._keys.update(found)
         return found
 

@@ -25,6 +25,8 @@ from gateway.live.seal import Seal
 from gateway.problems import Problem
 
 PAUSE: Final = 1.0  # seconds before another try, and between two looks at the readers
+PACE: Final = 0.02  # seconds from one batch to the next: each costs the service a question, however many events share it
+TURN: Final = 8  # events, some 1 ms, after which everybody else in this process gets a turn
 ENDED: Final = Ending(Problem(401, Reason.TOKEN_INVALID, "The token's time or session ended."), 1008)
 LEAVING: Final = Ending(None, 1012)  # "service restart": the reader comes back and finds another process
 
@@ -110,17 +112,20 @@ class Feed:
 
     async def _hear(self, service: str, messages: Sequence[Msg]) -> None:
         """Show what came to those who may see it; while the keys to it cannot be had, they are told to read again instead."""
+        next_at = monotonic() + PACE
         heard = [self._read(message) for message in messages]
         try:
             await self._openers[service].prepare(event.incoming for event in heard if event)
-            for message, event in zip(messages, heard, strict=True):
+            for place, (message, event) in enumerate(zip(messages, heard, strict=True), start=1):
+                if place % TURN == 0 or any(reader.has_waiting for reader in self._allowed(message)):
+                    await asyncio.sleep(0)  # who was told gets its turn before it is told more
                 await self._show(service, message, event or self._read(message))  # somebody may have come meanwhile
-                await asyncio.sleep(0)  # those who were told get their turn before the next message
         except Refusal as refusal:
             log.warning("live_events_sealed", service=service, reason=str(refusal.reason))
             self.positions[service] = messages[-1].metadata.sequence.stream
             tenants = {_names(message)[1] for message in messages}
             self._resync([reader for tenant_id in tenants for reader in self._readers.get(tenant_id, ())], "sealed")
+        await asyncio.sleep(next_at - monotonic())
 
     async def _show(self, service: str, message: Msg, event: Heard | None) -> None:
         """Show an event; from where the stream stands at it until its readers have it, nobody comes or goes."""

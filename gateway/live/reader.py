@@ -68,6 +68,11 @@ class Reader:
         self._heard = monotonic()
         self._given: float | None = None
 
+    @property
+    def has_waiting(self) -> bool:
+        """Say whether there is something that the client was not given yet."""
+        return bool(self._waiting)
+
     def offer(self, change: Change) -> None:
         """Let a change wait for the client; when too much waits, all of it is dropped and the client is told to read again."""
         if self.ending is not None:

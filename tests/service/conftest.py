@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,8 +11,8 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from chassis import contract, names
-from chassis.sealing.opening import Incoming, Opener
-from kith.common.v1.subject_keys_pb2 import BatchGetSubjectKeysRequest
+from chassis.sealing.opening import Incoming, Opener, Records
+from kith.common.v1.subject_keys_pb2 import SearchSubjectKeysRequest, TenantRecords
 from kith.common.v1.subject_keys_pb2_grpc import SubjectKeyServiceStub
 from tests.conftest import Channel, ServiceToken
 
@@ -35,10 +35,11 @@ def told(nats_admin: Client, channel: Channel, service_token: ServiceToken) -> T
     def opener(service: str) -> Opener:
         stub = SubjectKeyServiceStub(channel(service))
 
-        async def ask(tenant_id: str, subjects: Sequence[str]) -> Mapping[str, bytes]:
-            metadata = (("x-kith-service", service_token(service, tenant_id)),)
-            answer = await stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=subjects), metadata=metadata)
-            return {each.id: each.secret_key for each in answer.subject_keys}
+        async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
+            tenants = [TenantRecords(tenant_id=tenant_id, ids=subjects) for tenant_id, subjects in records.items()]
+            metadata = (("x-kith-service", service_token(service)),)
+            answer = await stub.SearchSubjectKeys(SearchSubjectKeysRequest(tenants=tenants), metadata=metadata)
+            return {(of.tenant_id, each.id): each.secret_key for of in answer.tenants for each in of.subject_keys}
 
         return Opener(ask)
 

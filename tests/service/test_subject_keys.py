@@ -1,12 +1,14 @@
 """Keys of records are given to services alone, each tenant's by itself, and every service gives away those of its own."""
 
+from collections.abc import Mapping, Sequence
+
 import grpc
 import pytest
 from grpc import aio
 
 from chassis import ids
 from chassis.sealing.opening import ASKED
-from kith.common.v1.subject_keys_pb2 import BatchGetSubjectKeysRequest
+from kith.common.v1.subject_keys_pb2 import BatchGetSubjectKeysRequest, SearchSubjectKeysRequest, TenantRecords
 from kith.common.v1.subject_keys_pb2_grpc import SubjectKeyServiceStub
 from stack.topology import SERVICES
 from tests.conftest import Channel, Person, Register, ServiceToken
@@ -45,12 +47,56 @@ async def test_every_service_answers_for_its_own_records(
     assert bool(await keys(channel, token, owner.user_id, service=service)) == (service == "identity")
 
 
+async def search(channel: Channel, token: str, records: Mapping[str, Sequence[str]]) -> list[tuple[str, dict[str, bytes]]]:
+    request = SearchSubjectKeysRequest(
+        tenants=[TenantRecords(tenant_id=tenant_id, ids=subjects) for tenant_id, subjects in records.items()]
+    )
+    answer = await SubjectKeyServiceStub(channel("identity")).SearchSubjectKeys(request, metadata=(("x-kith-service", token),), timeout=30)
+    return [(of.tenant_id, {each.id: each.secret_key for each in of.subject_keys}) for of in answer.tenants]
+
+
+async def test_several_tenants_keys_are_found_with_one_question_each_tenants_by_itself(
+    channel: Channel, service_token: ServiceToken, owner: Person, register: Register
+) -> None:
+    stranger, nobody = await register(), ids.new()
+    subjects = [stranger.user_id, owner.user_id, ids.new()]
+    expected = [(of.tenant_id, await keys(channel, service_token("identity", of.tenant_id), of.user_id)) for of in (owner, stranger)]
+    found = await search(channel, service_token("identity"), dict.fromkeys((owner.tenant_id, stranger.tenant_id, nobody), subjects))
+    assert found == [*expected, (nobody, {})]
+
+
+async def test_a_token_for_one_tenant_asks_for_that_one_alone(channel: Channel, service_token: ServiceToken, owner: Person) -> None:
+    with pytest.raises(aio.AioRpcError) as refused:
+        await search(channel, service_token("identity", ids.new()), {owner.tenant_id: [owner.user_id]})
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("tenant_id", ["", "x", "'; --"])
+async def test_what_is_no_tenant_is_refused(channel: Channel, service_token: ServiceToken, owner: Person, tenant_id: str) -> None:
+    with pytest.raises(aio.AioRpcError) as refused:
+        await search(channel, service_token("identity"), {owner.tenant_id: [owner.user_id], tenant_id: [owner.user_id]})
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_the_bound_to_one_question_holds_for_all_tenants_together(channel: Channel, service_token: ServiceToken) -> None:
+    half = [ids.new() for _ in range(ASKED // 2 + 1)]
+    with pytest.raises(aio.AioRpcError) as refused:
+        await search(channel, service_token("identity"), {ids.new(): half, ids.new(): half})
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_person_gets_no_key(channel: Channel, owner: Person) -> None:
     stub = SubjectKeyServiceStub(channel("identity"))
+    records = [TenantRecords(tenant_id=owner.tenant_id, ids=[owner.user_id])]
     for metadata in ((), owner.metadata):
-        with pytest.raises(aio.AioRpcError) as refused:
-            await stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=[owner.user_id]), metadata=metadata, timeout=30)
-        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        questions = (
+            stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=[owner.user_id]), metadata=metadata, timeout=30),
+            stub.SearchSubjectKeys(SearchSubjectKeysRequest(tenants=records), metadata=metadata, timeout=30),
+        )
+        for question in questions:
+            with pytest.raises(aio.AioRpcError) as refused:
+                await question
+            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_there_is_a_bound_to_one_question(channel: Channel, service_token: ServiceToken, owner: Person) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -14,8 +15,8 @@ from chassis.context import Caller, CallerKind, Request, enter
 from chassis.database import Database, root_key, unit_of_work
 from chassis.errors import Reason, Unavailable
 from chassis.events.subject_keys import local
-from chassis.sealing.keys import Memory, RootKey, SubjectKey
-from chassis.sealing.opening import Incoming, Opener
+from chassis.sealing.keys import FORGOTTEN, FRESH, Memory, RootKey, SubjectKey
+from chassis.sealing.opening import Incoming, Opener, Records
 from chassis.vault import LocalMasterKey, Vault, VaultError
 from kith.crm.v1.contacts_pb2 import Contact
 from kith.crm.v1.events_pb2 import ContactCreated, ContactPurged, ContactUpdated
@@ -139,6 +140,37 @@ async def test_a_record_from_before_there_were_keys_gets_one_with_its_next_event
     assert [(await read(each)).contact.given_name for each in await said(admin, key)] == [NAME] * 2
 
 
+async def test_a_key_is_given_away_from_memory_for_a_moment_and_is_looked_for_then(
+    admin: Admin, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await process()
+    key = ids.new()
+    await publish(created(key))
+    (sealed,) = await said(admin, key)
+    await admin.execute("DELETE FROM subject_keys")  # as another process would destroy it
+    assert (await read(sealed)).contact.given_name == NAME
+    later = monotonic() + FRESH
+    monkeypatch.setattr("chassis.sealing.keys.monotonic", lambda: later)
+    assert (await read(sealed)).contact.given_name == ""
+
+
+async def test_a_process_that_destroyed_a_key_gives_it_to_nobody(admin: Admin, process: Process) -> None:
+    await process()
+    key, other = ids.new(), ids.new()
+    await publish(created(key), created(other))
+    async with unit_of_work() as work:
+        await work.forget(key)
+    events = [(await said(admin, each))[0] for each in (key, other)]
+    assert [(await read(each)).contact.given_name for each in events] == ["", NAME]
+
+
+def test_those_who_asked_forget_so_much_sooner_that_no_key_outlives_its_destruction_by_more_than_is_said() -> None:
+    async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
+        raise AssertionError
+
+    assert Opener(ask)._keys.ttl + FRESH == FORGOTTEN
+
+
 async def test_an_event_without_anything_personal_needs_no_key(admin: Admin, crm: Served) -> None:
     async with Database(crm.runtime, size=1) as database:
         call(database)
@@ -236,6 +268,7 @@ async def test_a_key_that_was_kept_for_another_record_is_refused(admin: Admin, p
     await publish(created(key), created(other))
     await admin.execute("DELETE FROM subject_keys WHERE subject = %s", [key])
     await admin.execute("UPDATE subject_keys SET subject = %s WHERE subject = %s", [key, other])
+    await process()  # one that has to look
     with pytest.raises(VaultError):
         await read((await said(admin, key))[0])
 
@@ -249,11 +282,11 @@ def sealed_by(key: SubjectKey, subject: str) -> ContactCreated:
 async def test_many_events_take_one_question_and_none_again_be_their_keys_there_or_not() -> None:
     known = {ids.new(): SubjectKey.new() for _ in range(3)}
     gone = ids.new()
-    questions: list[Sequence[str]] = []
+    questions: list[Records] = []
 
-    async def ask(tenant_id: str, subjects: Sequence[str]) -> Mapping[str, bytes]:
-        questions.append(subjects)
-        return {subject: known[subject].secret for subject in subjects if subject in known}
+    async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
+        questions.append(records)
+        return {(TENANT, subject): known[subject].secret for subject in records[TENANT] if subject in known}
 
     opener = Opener(ask)
     events = [sealed_by(known.get(subject, SubjectKey.new()), subject) for subject in [*known, gone] * 2]
@@ -262,11 +295,11 @@ async def test_many_events_take_one_question_and_none_again_be_their_keys_there_
         await opener.prepare(Incoming(KIND, TENANT, event.contact.id, event) for event in events)
         names = [(await read(event, opener)).contact.given_name for event in events]
     assert names == [NAME, NAME, NAME, ""] * 2
-    assert questions == [sorted([*known, gone])]
+    assert questions == [{TENANT: {*known, gone}}]
 
 
 async def test_when_nobody_answers_an_event_stays_closed() -> None:
-    async def ask(tenant_id: str, subjects: Sequence[str]) -> Mapping[str, bytes]:
+    async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
         raise Unavailable(Reason.UNAVAILABLE, "away")
 
     event = sealed_by(SubjectKey.new(), ids.new())

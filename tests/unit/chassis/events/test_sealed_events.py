@@ -1,6 +1,6 @@
 """Handlers get events with their personal fields, wait for the keys to them, and get them without once they are erased."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import psycopg
 
@@ -9,7 +9,7 @@ from chassis.database import UnitOfWork, unit_of_work
 from chassis.errors import Reason, Unavailable
 from chassis.events import Broker, Relay
 from chassis.events.subject_keys import local
-from chassis.sealing.opening import Opener
+from chassis.sealing.opening import Opener, Records
 from kith.crm.v1.events_pb2 import ContactCreated
 from tests.unit.chassis.events.happening import Consuming, Publish, carried, created
 from tests.unit.chassis.moving import eventually
@@ -38,12 +38,12 @@ async def test_a_handler_gets_what_is_personal_once_the_keys_can_be_asked_for(
     seen, asked = Seen(), 0
 
     def opener() -> Opener:
-        async def ask(tenant_id: str, subjects: Sequence[str]) -> Mapping[str, bytes]:
+        async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
             nonlocal asked
             asked += 1
             if asked <= 2:
                 raise Unavailable(Reason.UNAVAILABLE, "away")
-            return await local()._ask(tenant_id, subjects)
+            return await local()._ask(records)
 
         return Opener(ask)
 
