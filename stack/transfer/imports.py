@@ -12,7 +12,7 @@ import typer
 
 from stack.layout import create_private
 from stack.terminal import Data, Json, console, errors, run, stop_with, tell
-from stack.transfer import progress, shown
+from stack.transfer import progress, reading, shown
 from stack.transfer.kinds import Kind
 from stack.transfer.mapping import MappingError, mapped
 from stack.transfer.remote import Email, RefusedError, Remote, Url, reached
@@ -47,6 +47,9 @@ KindOf = Annotated[Kind, typer.Option("--kind", help="What its rows are.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything and keep nothing.")]
 ModeOf = Annotated[Mode, typer.Option("--mode", help="Whether a row that fails leaves the others alone.")]
 DuplicatesOf = Annotated[Duplicates, typer.Option("--duplicates", help="What becomes of rows whose record is there.")]
+Encoding = Annotated[str, typer.Option("--encoding", help='Encoding of the file, such as "windows-1252"; detected otherwise.')]
+Delimiter = Annotated[str, typer.Option("--delimiter", help='What stands between columns, "tab" for a tab; detected otherwise.')]
+NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is a record, whatever it looks like.")]
 CreateCompanies = Annotated[bool, typer.Option("--create-companies", help="Create the companies of contacts that are not there.")]
 Map = Annotated[
     list[str] | None, typer.Option("--map", metavar="COLUMN=FIELD", help="Field of a column, none to leave it out; any number of these.")
@@ -61,6 +64,9 @@ def import_file(
     mode: ModeOf = Mode.ROW_TOLERANT,
     duplicates: DuplicatesOf = Duplicates.SKIP,
     create_companies: CreateCompanies = False,
+    encoding: Encoding = "",
+    delimiter: Delimiter = "",
+    no_header: NoHeader = False,
     mapping: Map = None,
     url: Url = "",
     email: Email = "",
@@ -71,7 +77,8 @@ def import_file(
     how = {"mode": _MODES[mode], "duplicates": f"IMPORT_DUPLICATES_{duplicates.upper()}", "validateOnly": dry_run}
     if create_companies:
         how["companies"] = "IMPORT_COMPANIES_CREATE"
-    run(_import(Import(file, kind, how, mapping or [], as_json=as_json), (data, url, email)))
+    read = reading.said(encoding, delimiter, no_header=no_header)
+    run(_import(Import(file, kind, read, how, mapping or [], as_json=as_json), (data, url, email)))
 
 
 async def _import(wanted: "Import", whose: tuple[Path | None, str, str]) -> None:
@@ -85,9 +92,10 @@ async def _import(wanted: "Import", whose: tuple[Path | None, str, str]) -> None
 class Import:
     """One file on its way."""
 
-    def __init__(self, file: Path, kind: Kind, how: dict[str, Any], mapping: list[str], *, as_json: bool) -> None:
+    def __init__(self, file: Path, kind: Kind, read: dict[str, Any], how: dict[str, Any], mapping: list[str], *, as_json: bool) -> None:
         self._file = file
         self._kind = kind
+        self._read = read
         self._how = how
         self._mapping = mapping
         self._as_json = as_json
@@ -114,6 +122,8 @@ class Import:
     async def _upload(self, remote: Remote) -> None:
         query = {"kind": self._kind.name_in_contract, "fileName": self._file.name}
         self._current = await remote.upload("/v1/imports:upload", self._chunks, **query)
+        if self._read:
+            self._current = await remote.call("POST", self._path(":reread"), json=self._read)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         with progress.of_bytes() as bar, self._file.open("rb") as file:

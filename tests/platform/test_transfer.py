@@ -84,6 +84,18 @@ async def test_a_file_is_looked_at_tried_and_run(kith: Kith, owner: SignedIn, tm
     assert sorted(states) == ["IMPORT_STATE_CANCELLED", "IMPORT_STATE_SUCCEEDED", "IMPORT_STATE_SUCCEEDED"]
 
 
+async def test_a_file_is_read_as_somebody_says(kith: Kith, owner: SignedIn, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_bytes("name\tЮлия\nemail\tz@example.com\n".encode("koi8-r"))
+    read = ("--encoding", "koi8-r", "--delimiter", "tab", "--no-header")
+    done = await kith("import", "people.csv", *read, "--map", "Column 1=given_name", "--map", "Column 2=family_name")
+    assert (done.code, await people(owner)) == (0, ["email z@example.com", "name Юлия"]), done.errors
+    for wrong in (("--encoding", "utf-8"), ("--encoding", "latin-0"), ("--delimiter", "::")):
+        refused = await kith("import", "people.csv", *wrong)
+        assert (refused.code, wrong[0].strip("-") in refused.errors) == (1, True), refused.errors
+    ended = {each["state"] for each in (await owner.get("/v1/imports"))["imports"]}
+    assert ended == {"IMPORT_STATE_SUCCEEDED", "IMPORT_STATE_CANCELLED"}
+
+
 async def test_companies_of_contacts_are_created_when_asked_for(kith: Kith, owner: SignedIn, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("name,Company\nAnn,Acme\nBob,ACME\n")
     assert ((await kith("import", "people.csv", "--dry-run")).code, await people(owner)) == (1, [])

@@ -22,12 +22,13 @@ from kith.crm.v1.imports_pb2 import (
     ImportState,
     ListImportsRequest,
     ListImportsResponse,
+    RereadImportRequest,
     StartImportRequest,
     UploadImportRequest,
 )
 from kith.crm.v1.imports_pb2_grpc import ImportServiceServicer
 from kith.crm.v1.parts_pb2 import RecordKind
-from services.crm.imports import actions, columns, store, uploading
+from services.crm.imports import actions, columns, reading, store, uploading
 from services.crm.reasons import Reason
 from services.crm.records import permissions
 from services.crm.runs import actions as runs
@@ -56,6 +57,10 @@ class ImportService(ImportServiceServicer):
         async with unit_of_work() as work:
             rows, token = await store.LISTING.page(work, Ask.of(request))
         return ListImportsResponse(imports=map(store.message, rows), next_page_token=token)
+
+    async def RereadImport(self, request: RereadImportRequest, context: ServicerContext[RereadImportRequest, Import]) -> Import:
+        """Read a file anew that was read wrongly."""
+        return await reading.reread(request)
 
     async def StartImport(self, request: StartImportRequest, context: ServicerContext[StartImportRequest, Import]) -> Import:
         """Let an import run, behind the call."""

@@ -3,3 +3,7 @@
 
 class FileError(Exception):
     """The file is no table that can be read; the text says why and where."""
+
+
+class EncodingError(FileError):
+    """The file is not of the encoding that somebody said; the text says where that shows."""

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from charset_normalizer import from_bytes
 
-from services.crm.imports import columns
-from services.crm.imports.failure import FileError
+from services.crm.imports import columns, rules
+from services.crm.imports.failure import EncodingError, FileError
 
 HEAD: Final = 256 * 1024
 """Bytes from the beginning that are looked at closely."""
@@ -40,6 +40,18 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAID: Final = "sep="
 
 
+_UNMARKED: Final = {"utf-8": (codecs.BOM_UTF8,), "utf-16-le": (codecs.BOM_UTF16_LE,), "utf-16-be": (codecs.BOM_UTF16_BE,)}
+"""Byte order marks that fit an encoding which does not ask for one."""
+
+
+class Said(NamedTuple):
+    """What somebody says of a file, so that it need not be detected: a codec of Python, a delimiter, whether there is a header."""
+
+    encoding: str = ""
+    delimiter: str = ""
+    has_header: bool | None = None
+
+
 class Sheet(NamedTuple):
     """How the rows of a file are read, and what its columns are called."""
 
@@ -51,10 +63,12 @@ class Sheet(NamedTuple):
 
 
 class Sniffer:
-    """Looks at the bytes of one file as they pass by."""
+    """Looks at the bytes of one file as they pass by. What is said of it is not detected, but the bytes must fit."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: Said | None = None) -> None:
         self.size = 0
+        self._said = said or Said()
+        self._strict = codecs.getincrementaldecoder(self._said.encoding)() if self._said.encoding else None
         self._head = b""
         self._odd = b""
         self._utf8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
@@ -63,6 +77,7 @@ class Sniffer:
         """Look at the next bytes; raise FileError as soon as the file is known to be no table."""
         if self.size < _MAGIC_LENGTH:
             _check_magic(self._head + data[:_MAGIC_LENGTH])
+        self._must_fit(data)
         self.size += len(data)
         if len(self._head) < HEAD:
             self._head += data[: HEAD - len(self._head)]
@@ -75,27 +90,46 @@ class Sniffer:
 
     def sheet(self) -> Sheet:
         """Return what was found; raise FileError when there is nothing to import."""
+        self._must_fit(b"", final=True)
         encoding = self._encoding()
         text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(self._head)
         if not text.strip():
             raise FileError("the file is empty")
-        said = text.startswith(_SAID) and text[len(_SAID) + 1 : len(_SAID) + 2] in {"\r", "\n"}
-        lines = text.splitlines(keepends=True)[1:] if said else text.splitlines(keepends=True)
+        named = text.startswith(_SAID) and text[len(_SAID) + 1 : len(_SAID) + 2] in {"\r", "\n"}
+        lines = text.splitlines(keepends=True)[1:] if named else text.splitlines(keepends=True)
         lines = lines if len(self._head) < HEAD or len(lines) == 1 else lines[:-1]
-        delimiter = text[len(_SAID)] if said else _delimiter(lines)
+        delimiter = self._said.delimiter or (text[len(_SAID)] if named else _delimiter(lines))
         rows = [row for row in _rows(lines, delimiter) if any(cell.strip() for cell in row)]
         if not rows:
             raise FileError("the file holds no row")
-        has_header = columns.is_header(rows)
+        has_header = columns.is_header(rows) if self._said.has_header is None else self._said.has_header
         width = max(map(len, rows))
-        named = [cell.strip() for cell in rows[0]] if has_header else []
-        headers = [name or f"Column {index + 1}" for index, name in enumerate(named + [""] * (width - len(named)))]
+        if width > rules.MOST_COLUMNS:
+            raise FileError(f"the file has more than {rules.MOST_COLUMNS} columns")
+        names = [cell.strip() for cell in rows[0]] if has_header else []
+        headers = [name or f"Column {index + 1}" for index, name in enumerate(names + [""] * (width - len(names)))]
         return Sheet(encoding, delimiter, has_header, headers, rows[1:] if has_header else rows)
 
+    def _must_fit(self, data: bytes, *, final: bool = False) -> None:
+        """Raise EncodingError for bytes that are not of the encoding that was said."""
+        if self._strict is None:
+            return
+        try:
+            self._strict.decode(data, final)
+        except UnicodeError:
+            raise EncodingError(
+                f"the file is not of this encoding; that shows between its bytes {self.size:,} and {self.size + len(data):,}"
+            ) from None
+
     def _encoding(self) -> str:
+        said = self._said.encoding
         for mark, encoding in _MARKS.items():
             if self._head.startswith(mark):
+                if said and mark not in _UNMARKED.get(said, ()):
+                    raise EncodingError(f"the file begins with the byte order mark of {encoding}")
                 return encoding
+        if said:
+            return said
         if self._head.count(0) > len(self._head) // 4:
             return "utf-16-le" if self._head[1::2].count(0) > self._head[::2].count(0) else "utf-16-be"
         if self._utf8 is not None or _is_utf8_beyond_ascii(self._head):

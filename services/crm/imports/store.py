@@ -228,6 +228,11 @@ async def drop_errors(work: UnitOfWork, import_id: str) -> None:
     await work.run(_DROP_ERRORS, id=import_id)
 
 
+async def drop_rows(work: UnitOfWork, import_id: str) -> None:
+    """Forget the staged rows: they were read in another way."""
+    await work.run(_DROP_ROWS, id=import_id)
+
+
 async def drop_file(work: UnitOfWork, import_id: str) -> None:
     """Forget the file and its staged rows: the run is over."""
     await work.run(_DROP_CHUNKS, id=import_id)

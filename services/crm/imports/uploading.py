@@ -7,9 +7,9 @@ import stamina
 from chassis import etags, ids
 from chassis.database import failures, unit_of_work
 from chassis.errors import InvalidArgument, Violation, raise_for
-from kith.crm.v1.imports_pb2 import Import, ImportColumn, ImportState, UploadImportRequest
+from kith.crm.v1.imports_pb2 import Import, ImportState, UploadImportRequest
 from kith.crm.v1.parts_pb2 import RecordKind
-from services.crm.imports import actions, columns, rules, store
+from services.crm.imports import actions, columns, reading, rules, store
 from services.crm.imports.failure import FileError
 from services.crm.imports.sniff import Sniffer
 from services.crm.parts import texts
@@ -75,17 +75,10 @@ async def _bytes(first: UploadImportRequest, pieces: AsyncIterator[UploadImportR
 
 async def _complete(import_id: str, sniffer: Sniffer) -> Import:
     sheet = sniffer.sheet()
-    if len(sheet.headers) > rules.MOST_COLUMNS:
-        raise FileError(f"the file has more than {rules.MOST_COLUMNS} columns")
     async with unit_of_work() as work:
         current = await actions.locked(work, import_id)
         current.size = sniffer.size
-        current.encoding, current.delimiter, current.has_header = sheet.encoding, sheet.delimiter, sheet.has_header
-        fields = columns.propose(current.kind, sheet.headers, sheet.samples)
-        current.columns.extend(
-            ImportColumn(header=header.replace("\0", "")[: rules.NAME_LENGTH], field=field)
-            for header, field in zip(sheet.headers, fields, strict=True)
-        )
+        reading.take_over(current, sheet)
         await actions.step(work, current, ImportState.IMPORT_STATE_READY)
     return current
 
