@@ -286,22 +286,6 @@ async def test_an_import_is_undone_by_its_change_set(
     assert set(await people()) == {"Old"}
 
 
-@pytest.mark.parametrize("mode", [imports_pb2.IMPORT_MODE_ROWS, imports_pb2.IMPORT_MODE_ALL])
-async def test_a_cancelled_import_leaves_nothing(imports: Imports, people: Any, mode: Any) -> None:
-    uploaded = await imports.upload(rows(6000), piece=100_000)
-    await imports.start(uploaded.id, mode=mode)
-    async with asyncio.timeout(30):
-        while True:
-            if (await imports.get(uploaded.id)).report.done_count >= 1000:
-                break
-            await asyncio.sleep(0.02)
-    await imports.call.CancelImport(imports_pb2.CancelImportRequest(id=uploaded.id))
-    done = await imports.end(uploaded.id)
-    assert done.state == imports_pb2.IMPORT_STATE_CANCELLED
-    assert done.report.done_count < 6000
-    assert not await people()
-
-
 async def test_an_import_is_started_once_and_cancelled_before_it_began(imports: Imports) -> None:
     uploaded = await imports.upload(rows(1))
     assert (await imports.call.CancelImport(imports_pb2.CancelImportRequest(id=uploaded.id))).state == imports_pb2.IMPORT_STATE_CANCELLED
