@@ -1,5 +1,6 @@
 """From rows to written records: what becomes of a row never depends on how rows are grouped."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -58,6 +59,8 @@ class Applier:
                 outcomes += written.outcomes
                 changed += written.changed
                 companies += written.companies
+                await work.flush()
+                await asyncio.sleep(0)  # writing only sends: without this, nobody else would have a turn until the next answer is awaited
         return Applied(sorted(outcomes, key=lambda outcome: outcome.line.number), changed, companies)
 
     async def _wave(self, work: UnitOfWork, rows: Sequence[Row]) -> tuple[list[Row], Applied]:
