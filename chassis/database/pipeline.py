@@ -5,6 +5,7 @@ transaction: all of its statements have their effect, or none has.
 """
 
 import asyncio
+import select
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -120,6 +121,8 @@ class Pipeline:
         self._pg.nonblocking = 1
         self._pg.enter_pipeline_mode()
         self._socket = self._pg.socket
+        self._ready = select.poll()
+        self._ready.register(self._socket, select.POLLIN)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._read)
         self._writing = False
@@ -224,8 +227,11 @@ class Pipeline:
                 self._loop.remove_writer(self._socket)
 
     def _read(self) -> None:
+        """Take everything that is here. libuv tells of a socket with an error once: whoever leaves its end unread never hears of it."""
         try:
             self._pg.consume_input()
+            while self._ready.poll(0):
+                self._pg.consume_input()
             self._collect()
         except OperationalError:
             self.close()

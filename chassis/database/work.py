@@ -189,7 +189,12 @@ class UnitOfWork:
     async def _transaction(self) -> Session:
         """Return the transaction, which begins here with the first statement that does more than read."""
         if self._session is None:
-            self._session = Session(await self._database.take(), self.tenant_id)
+            pipeline = await self._database.take()
+            try:
+                self._session = Session(pipeline, self.tenant_id)
+            except BaseException:
+                self._database.give(pipeline)
+                raise
         return self._session
 
     def _give(self) -> None:
