@@ -13,7 +13,8 @@ def test_two_platforms_that_start_at_once_take_different_ports(monkeypatch):
     with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         theirs = int(other.stdout.readline())
         first = theirs - 1
-        monkeypatch.setattr(ports, "BELOW_EPHEMERAL", range(first, first + 2 * ports.BLOCK))
+        monkeypatch.setattr(ports, "BELOW_EPHEMERAL", range(first, first + 40 * ports.BLOCK))
+        monkeypatch.setattr(ports.random, "sample", lambda blocks, k: list(blocks[:k]))  # theirs comes first
         ours = ports.settle(HOST, {"one": 0, "two": 0})[0]
         other.communicate("\n")
     assert set(ours.values()).isdisjoint(range(first, first + ports.BLOCK))
