@@ -20,7 +20,7 @@ from chassis.events.ordered import Ordered
 from chassis.sealing.opening import Opener
 from chassis.telemetry import metrics
 from gateway.live.changes import Heard, Kind, opened, resync
-from gateway.live.reader import Ending, Reader
+from gateway.live.reader import Admission, Ending, Reader
 from gateway.live.seal import Seal
 from gateway.problems import Problem
 
@@ -58,10 +58,12 @@ class Feed:
             group.create_task(self._look_after(), name="live readers")
         raise AssertionError
 
-    def add(self, reader: Reader) -> None:
-        """Hand events to the reader from now on."""
-        self._readers.setdefault(reader.admission.tenant_id, set()).add(reader)
+    def add(self, admission: Admission) -> Reader:
+        """Return a reader that is handed every event from now on."""
+        reader = Reader(admission, dict(self.positions))
+        self._readers.setdefault(admission.tenant_id, set()).add(reader)
         metrics.LIVE_STREAMS.inc()
+        return reader
 
     def remove(self, reader: Reader) -> None:
         """Hand no more events to the reader."""

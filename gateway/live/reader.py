@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Self
@@ -54,12 +55,13 @@ class Ending:
 
 
 class Reader:
-    """The changes that wait for one client."""
+    """The changes that wait for one client: all behind `since`, where each service's stream stood when the reader came."""
 
-    __slots__ = ("_bytes", "_given", "_heard", "_waiting", "_wake", "admission", "cut", "ending")
+    __slots__ = ("_bytes", "_given", "_heard", "_waiting", "_wake", "admission", "cut", "ending", "since")
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, since: Mapping[str, int]) -> None:
         self.admission = admission
+        self.since = since
         self.ending: Ending | None = None
         self.cut = asyncio.Event()
         self._waiting: deque[Change] = deque()

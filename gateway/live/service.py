@@ -104,10 +104,8 @@ class Live:
             raise Problem(429, Reason.RATE_LIMITED, "You have too many live streams open.", retry_after=5)
         if clock.now().timestamp() >= admission.expires:
             raise Problem(401, Reason.TOKEN_INVALID, "The token expired.")
-        reader = Reader(admission)
         self._open[admission.user_id] = self._open.get(admission.user_id, 0) + 1
-        self.feed.add(reader)
-        return reader
+        return self.feed.add(admission)
 
     def exit(self, reader: Reader) -> None:
         """Forget a reader."""
@@ -119,7 +117,7 @@ class Live:
 
     async def changes(self, reader: Reader, seen: Mapping[str, int] | None) -> AsyncGenerator[list[Change], None]:
         """Yield what the reader missed since `seen`, then what comes, until the stream is ended."""
-        now = dict(self.feed.positions)
+        now = reader.since
         began = {**now, **{service: seen[service] for service in now if service in seen}} if seen else now
         tenant_id = reader.admission.tenant_id
         yield [ready(self.feed.event_id(tenant_id, began))]

@@ -78,9 +78,7 @@ def feed(service: Service) -> Feed:
 
 def reader_of(feed: Feed, tenant_id: str) -> Reader:
     rights = 1 << PERMISSION_CRM_CONTACTS_READ
-    reader = Reader(Admission(tenant_id=tenant_id, user_id="u", session_id="s", permissions=rights, expires=0))
-    feed.add(reader)
-    return reader
+    return feed.add(Admission(tenant_id=tenant_id, user_id="u", session_id="s", permissions=rights, expires=0))
 
 
 async def seen(reader: Reader) -> list[Any]:
@@ -130,6 +128,14 @@ async def test_a_reader_that_comes_while_events_are_opened_sees_each_once(feed: 
     await feed._hear("crm", [service.created(1, second), service.created(2, first), service.created(3, second)])
     assert await seen(early) == ["2"]
     assert await seen(late[0]) == ["1", "3"]
+
+
+async def test_where_a_reader_began_stays_though_events_come_before_it_is_sent_anything(feed: Feed, service: Service) -> None:
+    tenant_id = ids.new()
+    feed.positions["crm"] = 7
+    reader = reader_of(feed, tenant_id)
+    await feed._hear("crm", [service.created(8, tenant_id)])
+    assert (reader.since, await seen(reader)) == ({"crm": 7}, ["8"])
 
 
 async def test_while_nobody_answers_readers_are_told_to_read_again_and_see_what_comes_after(feed: Feed, service: Service) -> None:

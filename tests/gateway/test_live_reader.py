@@ -19,7 +19,7 @@ ENDED = Ending(Problem(401, Reason.TOKEN_INVALID, "over"), 1008)
 def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
     monkeypatch.setattr(readers, "monotonic", lambda: 1000.0)
     monkeypatch.setattr(readers, "LINGER", 0.01)
-    return Reader(NOBODY)
+    return Reader(NOBODY, {})
 
 
 def change(name: str, size: int = 10) -> Change:
