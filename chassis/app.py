@@ -51,7 +51,7 @@ class Platform(Generic[S]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rooms:
+class Wiring:
     """What a service brings: its RPCs, what it does on events, what it does by the clock."""
 
     servicers: Sequence[object] = ()
@@ -59,21 +59,21 @@ class Rooms:
     jobs: Sequence[Job] = ()
 
 
-Build = Callable[[Platform[S]], AbstractAsyncContextManager[Rooms]]
+Wire = Callable[[Platform[S]], AbstractAsyncContextManager[Wiring]]
 
 
 @asynccontextmanager
-async def nothing_yet(_: Platform[Any]) -> AsyncIterator[Rooms]:
-    """Build a service without rooms: a process with health and a database of its own."""
-    yield Rooms()
+async def nothing_yet(_: Platform[Any]) -> AsyncIterator[Wiring]:
+    """Wire a service without rooms: a process with health and a database of its own."""
+    yield Wiring()
 
 
 class App(Generic[S]):
-    """One service. `build` opens what its rooms need and yields them; it is closed after the last call."""
+    """One service. `wire` opens what the rooms need and yields them; it is closed after the last call."""
 
-    def __init__(self, name: str, build: Build[S], settings: type[S]) -> None:
+    def __init__(self, name: str, wire: Wire[S], settings: type[S]) -> None:
         self._name = name
-        self._build = build
+        self._wire = wire
         self._settings = load(settings)
 
     def run(self) -> None:
@@ -99,13 +99,13 @@ class App(Generic[S]):
             broker = await enter(Broker(settings.nats_url.get_secret_value(), name=self._name))
             await enter(Broadcast(broker, contract.session_ended(), trust.end_session))
             clients = await enter(Clients(settings.upstreams, trust.signer))
-            rooms = await enter(self._build(Platform(settings=settings, database=database, clients=clients, vault=vault)))
+            wiring = await enter(self._wire(Platform(settings=settings, database=database, clients=clients, vault=vault)))
             health = await self._health(stack, {"database": database.ping, "nats": broker.ping})
             await enter(Relay(broker, service=self._name, dsn=system_dsn))
-            serving = await enter(self._server(rooms, trust, database))
-            for consumer in self._consumers(broker, rooms, database, clients):
+            serving = await enter(self._server(wiring, trust, database))
+            for consumer in self._consumers(broker, wiring, database, clients):
                 await enter(consumer)
-            await enter(Jobs([*Purge(system_dsn).jobs(), *rooms.jobs], service=self._name, database=database, dsn=system_dsn))
+            await enter(Jobs([*Purge(system_dsn).jobs(), *wiring.jobs], service=self._name, database=database, dsn=system_dsn))
             ended = ending.asked()  # until here a signal kills: coming up may take as long as NATS does, and nothing is in flight
             health.started = True
             log.info("started", address=f"{settings.host}:{settings.port}")
@@ -116,19 +116,19 @@ class App(Generic[S]):
             await asyncio.sleep(settings.drain_seconds)
         log.info("stopped")
 
-    def _consumers(self, broker: Broker, rooms: Rooms, database: Database, clients: Clients) -> list[Consumer]:
+    def _consumers(self, broker: Broker, wiring: Wiring, database: Database, clients: Clients) -> list[Consumer]:
         return consumers(
             broker,
             service=self._name,
-            handlers=rooms.handlers,
+            handlers=wiring.handlers,
             database=database,
             opener=lambda source: subject_keys.local() if source == self._name else subject_keys.remote(source, clients),
             dsn=self._settings.system_dsn.get_secret_value(),
         )
 
-    def _server(self, rooms: Rooms, trust: Trust, database: Database) -> server.Server:
+    def _server(self, wiring: Wiring, trust: Trust, database: Database) -> server.Server:
         settings = self._settings
-        servicers = [*rooms.servicers, SubjectKeyService()]
+        servicers = [*wiring.servicers, SubjectKeyService()]
         return server.Server(
             servicers,
             Chain(self._stages(trust), server.methods(servicers), database),

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chassis.app import App, Platform, Rooms
+from chassis.app import App, Platform, Wiring
 from chassis.background import task
 from kith.crm.v1.parts_pb2 import RecordKind
 from kith.identity.v1.tenants_pb2_grpc import TenantServiceStub
@@ -32,8 +32,8 @@ from services.crm.tenants.actions import Regions
 
 
 @asynccontextmanager
-async def rooms(platform: Platform[CrmSettings]) -> AsyncIterator[Rooms]:
-    """Build crm's rooms; identity is asked only for tenants whose events have not come yet."""
+async def wire(platform: Platform[CrmSettings]) -> AsyncIterator[Wiring]:
+    """Wire the rooms of crm; identity is asked only for tenants whose events have not come yet."""
     regions = Regions(TenantServiceStub(platform.clients.channel()).GetTenant)
     contacts, companies = Contacts(regions), Companies(regions)
     # Contacts before companies: one that is gone leaves nobody behind, and nobody stays in one that goes.
@@ -53,7 +53,7 @@ async def rooms(platform: Platform[CrmSettings]) -> AsyncIterator[Rooms]:
     )
     forgetting = Forgetting(platform.settings.search_miss_days)
     async with task(worker.work(), name="runs"), search_misses.kept(platform.database) as misses:
-        yield Rooms(
+        yield Wiring(
             servicers=[
                 ContactService(contacts),
                 CompanyService(companies),
@@ -68,4 +68,4 @@ async def rooms(platform: Platform[CrmSettings]) -> AsyncIterator[Rooms]:
 
 
 if __name__ == "__main__":
-    App("crm", rooms, CrmSettings).run()
+    App("crm", wire, CrmSettings).run()

@@ -1,9 +1,9 @@
 """Identity as a process: `python -m services.identity.main`."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
-from chassis.app import App, Platform, Rooms
+from chassis.app import App, Platform, Wiring
 from chassis.jobs import Job
 from services.identity.attempts.actions import Attempts
 from services.identity.attempts.jobs import purge_attempts
@@ -22,25 +22,24 @@ from services.identity.users.hashing import Hasher
 
 
 @asynccontextmanager
-async def rooms(platform: Platform[IdentitySettings]) -> AsyncIterator[Rooms]:
-    """Build identity's rooms."""
+async def wire(platform: Platform[IdentitySettings]) -> AsyncIterator[Wiring]:
+    """Wire the rooms of identity."""
     settings = platform.settings
     keyring = Keyring(platform.vault)
-    hasher = Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)
     attempts = Attempts(free_per_address=settings.free_attempts_per_address)
     sessions = Sessions(issuer=settings.public_url, attempts=attempts)
-    sign_up = SignUp(hasher, keyring, sessions)
-    sign_in = SignIn(hasher, keyring, sessions, attempts)
-    yield Rooms(
-        servicers=[AuthService(sign_up, sign_in, sessions, keyring), MeService(), MemberService(hasher), TenantService()],
-        jobs=[
-            Job(KeyJobs(platform.vault, keyring).tend_keys, "*/10 * * * *"),
-            Job(purge_attempts, "42 * * * *"),
-            Job(purge_sessions, "12 4 * * *"),
-        ],
-    )
-    hasher.close()
+    with closing(Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)) as hasher:
+        sign_up = SignUp(hasher, keyring, sessions)
+        sign_in = SignIn(hasher, keyring, sessions, attempts)
+        yield Wiring(
+            servicers=[AuthService(sign_up, sign_in, sessions, keyring), MeService(), MemberService(hasher), TenantService()],
+            jobs=[
+                Job(KeyJobs(platform.vault, keyring).tend_keys, "*/10 * * * *"),
+                Job(purge_attempts, "42 * * * *"),
+                Job(purge_sessions, "12 4 * * *"),
+            ],
+        )
 
 
 if __name__ == "__main__":
-    App("identity", rooms, IdentitySettings).run()
+    App("identity", wire, IdentitySettings).run()
