@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from gateway import wellknown
+from chassis.json import kinds
+from chassis.json.encoders import Encoders
 from gateway.bindings import RequestBinding
 from gateway.browser import Browser
 from gateway.calls import Rpc, ServiceToken
 from gateway.contract import Binding, Contract, Method
 from gateway.decode import Decoders
-from gateway.encode import Encoders
 from gateway.limits import STARTING
 from gateway.operations import Bounds, Operation, Unary
 from gateway.replies import ReplyEncoder
@@ -77,5 +77,5 @@ def _check(method: Method) -> None:
         raise TemplateError(f"{method.full_name} streams both ways")
     if method.policy.tier not in STARTING:
         raise TemplateError(f"{method.full_name} has no rate tier")
-    if wellknown.is_one_value(method.input):
+    if kinds.is_one_value(method.input):
         raise TemplateError(f"{method.full_name} takes a message that is no object of fields")

@@ -7,7 +7,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from chassis.errors import Reason
-from gateway import browser, scalars, strict_json, wellknown
+from chassis.json import kinds
+from gateway import browser, scalars, strict_json
 from gateway.contract import Binding, Contract, Cookie, Method
 from gateway.decode import Decoders, Tree
 from gateway.invalid import Invalid
@@ -146,10 +147,10 @@ class RequestBinding:
 
     def _raw_path(self, binding: Binding) -> Path | None:
         """Return where an HttpBody takes the body as it comes, None where the body is JSON."""
-        if self._whole and self._input.full_name == wellknown.HTTP_BODY:
+        if self._whole and self._input.full_name == kinds.HTTP_BODY:
             return ()
         field = self._body
-        if field is not None and field.message_type is not None and field.message_type.full_name == wellknown.HTTP_BODY:
+        if field is not None and field.message_type is not None and field.message_type.full_name == kinds.HTTP_BODY:
             return (binding.body,)
         return None
 
@@ -167,7 +168,7 @@ class RequestBinding:
         """Return the field of the request that says what a PATCH changes."""
         if binding.http_method != "PATCH" or self._body is None or not _is_object(self._body):
             return None
-        masks = [field.name for field in self._input.fields if _is(field, wellknown.FIELD_MASK)]
+        masks = [field.name for field in self._input.fields if _is(field, kinds.FIELD_MASK)]
         return masks[0] if masks else None
 
 
@@ -212,7 +213,7 @@ def _is(field: FieldDescriptor, full_name: str) -> bool:
 
 
 def _is_object(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and not field.is_repeated and not wellknown.is_one_value(field.message_type)
+    return field.message_type is not None and not field.is_repeated and not kinds.is_one_value(field.message_type)
 
 
 def _has_etag(descriptor: Descriptor) -> bool:

@@ -11,6 +11,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from chassis.errors import Reason
+from chassis.json import kinds
 from gateway import scalars, wellknown
 from gateway.invalid import Invalid
 from gateway.scalars import Decoder
@@ -81,7 +82,7 @@ class Decoders:
         """Return the decoder of a message type."""
         known = self._messages.get(descriptor.full_name)
         if known is None:
-            known = wellknown.decoder(descriptor) or (self._any if descriptor.full_name == wellknown.ANY else None)
+            known = wellknown.decoder(descriptor) or (self._any if descriptor.full_name == kinds.ANY else None)
             if known is None:
                 return self._compile(descriptor)
             self._messages[descriptor.full_name] = known
@@ -89,7 +90,7 @@ class Decoders:
 
     def field(self, field: FieldDescriptor) -> Decoder:
         """Return the decoder of a field's JSON value."""
-        entry = wellknown.map_entry(field)
+        entry = kinds.map_entry(field)
         if entry is not None:
             return self._map(entry)
         one = self._one(field)
@@ -136,7 +137,7 @@ class Decoders:
         except KeyError:
             raise Invalid("is no type of the contract", field="@type") from None
         content = {key: item for key, item in value.items() if key != "@type"}
-        tree = self.message(descriptor)(content.get("value") if wellknown.is_one_value(descriptor) else content)
+        tree = self.message(descriptor)(content.get("value") if kinds.is_one_value(descriptor) else content)
         message = message_factory.GetMessageClass(descriptor)(**tree) if type(tree) is dict else tree
         return {"type_url": url, "value": message.SerializeToString()}
 
@@ -170,4 +171,4 @@ def _null(value: Any) -> int:
     return 0
 
 
-_NULLABLE: Final[frozenset[str]] = frozenset({wellknown.VALUE, "google.protobuf.NullValue"})
+_NULLABLE: Final[frozenset[str]] = frozenset({kinds.VALUE, "google.protobuf.NullValue"})

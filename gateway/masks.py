@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway import wellknown
+from chassis.json import kinds
 from gateway.query import Path
 
 _PRECONDITION: Final = "etag"
@@ -35,4 +35,4 @@ def _paths(descriptor: Descriptor, tree: dict[str, Any], prefix: Path) -> list[P
 def _inner(field: FieldDescriptor) -> Descriptor | None:
     """Return the message that a mask can go into."""
     kind = field.message_type
-    return kind if kind is not None and not field.is_repeated and not wellknown.is_one_value(kind) else None
+    return kind if kind is not None and not field.is_repeated and not kinds.is_one_value(kind) else None

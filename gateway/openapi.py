@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor
 
-from gateway import problem_schemas, wellknown
+from chassis.json import kinds
+from gateway import problem_schemas
 from gateway.contract import Binding, Contract, Method
 from gateway.parameters import Path, body_and_parameters
 from gateway.schemas import Schemas
@@ -174,7 +175,7 @@ def _content(schemas: Schemas, method: Method, binding: Binding) -> dict[str, An
 
 
 def _is_raw(shown: Descriptor | None) -> bool:
-    return shown is not None and shown.full_name == wellknown.HTTP_BODY
+    return shown is not None and shown.full_name == kinds.HTTP_BODY
 
 
 def _security_schemes() -> dict[str, Any]:

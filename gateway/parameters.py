@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from chassis.json import kinds
 from gateway import wellknown
 from gateway.bindings import WHOLE
 from gateway.contract import Binding, Contract, Method
@@ -66,13 +67,13 @@ def _query(
     """Yield the fields that a query can carry; `prefix` and `shown` are the path to the message in the contract's names and in JSON's."""
     for field in descriptor.fields:
         path, name = (*prefix, field.name), (*shown, field.json_name)
-        if path in bound or wellknown.map_entry(field) is not None:
+        if path in bound or kinds.map_entry(field) is not None:
             continue
         kind = field.message_type
         if kind is None or wellknown.text_decoder(kind) is not None:
             required = {"required": True} if not prefix and "REQUIRED" in contract.behaviors(field) else {}
             yield _parameter(".".join(name), "query", schemas.field(field)) | required
-        elif not field.is_repeated and not wellknown.is_one_value(kind) and len(prefix) < MAX_NESTING:
+        elif not field.is_repeated and not kinds.is_one_value(kind) and len(prefix) < MAX_NESTING:
             yield from _query(contract, schemas, kind, bound=bound, prefix=path, shown=name)
 
 
@@ -103,7 +104,7 @@ def _body(contract: Contract, schemas: Schemas, method: Method, binding: Binding
     bound = {variable.path for variable in parse(binding.template).variables}
     field = None if binding.body == WHOLE else method.input.fields_by_name[binding.body]
     shown = method.input if field is None else field.message_type
-    if shown is not None and shown.full_name == wellknown.HTTP_BODY:
+    if shown is not None and shown.full_name == kinds.HTTP_BODY:
         return {"required": True, "content": {"*/*": {"schema": {}}}}
     if field is None:
         schema = schemas.object(method.input, without=frozenset(path[0] for path in bound if len(path) == 1))

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from chassis.errors import Reason
+from chassis.json import kinds
 from gateway import scalars, wellknown
 from gateway.decode import Tree
 from gateway.invalid import Invalid
@@ -56,7 +57,7 @@ class QueryDecoder:
         if any(path[: len(bound)] == bound or bound[: len(path)] == path for bound in self._bound):
             raise Invalid("is set by the path or the body", field=key)
         for field in parents:
-            if field.message_type is None or field.is_repeated or wellknown.is_one_value(field.message_type):
+            if field.message_type is None or field.is_repeated or kinds.is_one_value(field.message_type):
                 raise Invalid("goes through a field that holds no fields", field=key)
         return _Parameter(path, _decoder(last, key), last.is_repeated, tuple(rivals(field) for field in (*parents, last)))
 
@@ -88,7 +89,7 @@ def _decoder(field: FieldDescriptor, key: str) -> Decoder:
     if field.message_type is None:
         return scalars.text_decoder(field)
     decode = wellknown.text_decoder(field.message_type)
-    if decode is None or wellknown.map_entry(field) is not None:
+    if decode is None or kinds.map_entry(field) is not None:
         raise Invalid("holds more than one value; name a field of it, or use the body", field=key)
     return decode
 

@@ -9,9 +9,10 @@ import orjson
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway import browser, media, wellknown
+from chassis.json import kinds
+from chassis.json.encoders import Encoders
+from gateway import browser, media
 from gateway.contract import Binding, Contract, Method
-from gateway.encode import Encoders
 from gateway.problems import Header, Problem
 from gateway.templates import TemplateError
 from kith.common.v1.exports_pb2 import Download
@@ -62,7 +63,7 @@ class ReplyEncoder:
         self._new = contract.message_class(method.output)
         self._part = _part(method, binding)
         shown = method.output if self._part is None else self._part.message_type
-        self._raw = shown is not None and shown.full_name == wellknown.HTTP_BODY
+        self._raw = shown is not None and shown.full_name == kinds.HTTP_BODY
         self._encode = encoders.message(method.output) if self._part is None else encoders.field(self._part)
         cookies = ((each, contract.cookie(each)) for each in method.output.fields)
         self._cookies = tuple((each.name, each.json_name, cookie) for each, cookie in cookies if cookie)

@@ -1,4 +1,4 @@
-"""Scalar values: JSON or text to what a message field takes, and back to JSON."""
+"""Scalar values: JSON or text to what a message field takes."""
 
 import base64
 import binascii
@@ -13,7 +13,6 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from gateway.invalid import Invalid
 
 Decoder = Callable[[Any], Any]
-Encoder = Callable[[Any], Any]
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -35,9 +34,6 @@ _RANGES: Final = (
     | dict.fromkeys(_UNSIGNED_64, (0, 2**64 - 1))
 )
 
-SIXTY_FOUR_BITS: Final = frozenset((*_SIGNED_64, *_UNSIGNED_64))
-"""Field types that JSON carries as text, since readers hold numbers as doubles."""
-
 
 def decoder(field: FieldDescriptor) -> Decoder:
     """Return the function that turns a JSON value into a value of the field's scalar type."""
@@ -51,15 +47,6 @@ def decoder(field: FieldDescriptor) -> Decoder:
 def text_decoder(field: FieldDescriptor) -> Decoder:
     """Return the function that turns text (path, query, map key) into a value of the field's scalar type."""
     return boolean_text if field.type == FieldDescriptor.TYPE_BOOL else decoder(field)
-
-
-def encoder(field: FieldDescriptor) -> Encoder | None:
-    """Return the function that turns a value of the field into JSON, or None if it is JSON as it stands."""
-    if field.enum_type is not None:
-        return _enum_names(field.enum_type)
-    if field.type in SIXTY_FOUR_BITS:
-        return str
-    return _ENCODERS.get(field.type)
 
 
 def string(value: Any) -> str:
@@ -116,29 +103,6 @@ def octets(value: Any) -> bytes:
         raise Invalid("must be base64") from None
 
 
-def number_json(value: float) -> float | str:
-    """Return a double as JSON has it: what is no number by its name."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def single_json(value: float) -> float | str:
-    """Return a 32-bit float with no more digits than it holds: 0.1 and not 0.10000000149011612."""
-    if not math.isfinite(value):
-        return number_json(value)
-    for digits in (6, 7, 8):
-        short = float(f"{value:.{digits}g}")
-        if c_float(short).value == value:
-            return short
-    return float(f"{value:.9g}")
-
-
-def octets_json(value: bytes) -> str:
-    """Return bytes as base64."""
-    return base64.b64encode(value).decode()
-
-
 def _integer(low: int, high: int) -> Decoder:
     def decode(value: Any) -> int:
         if type(value) is not int and not _is_whole(value):
@@ -178,24 +142,10 @@ def _enum(enum: EnumDescriptor) -> Decoder:
     return decode
 
 
-def _enum_names(enum: EnumDescriptor) -> Encoder:
-    """Return names; a number that is newer than this edge stays a number. NullValue is JSON's null."""
-    if enum.full_name == "google.protobuf.NullValue":
-        return lambda _: None
-    names = {number: value.name for number, value in enum.values_by_number.items()}
-    return lambda number: names.get(number, number)
-
-
 _SIMPLE: Final[dict[int, Decoder]] = {
     FieldDescriptor.TYPE_STRING: string,
     FieldDescriptor.TYPE_BYTES: octets,
     FieldDescriptor.TYPE_BOOL: boolean,
     FieldDescriptor.TYPE_DOUBLE: double,
     FieldDescriptor.TYPE_FLOAT: single,
-}
-
-_ENCODERS: Final[dict[int, Encoder]] = {
-    FieldDescriptor.TYPE_BYTES: octets_json,
-    FieldDescriptor.TYPE_DOUBLE: number_json,
-    FieldDescriptor.TYPE_FLOAT: single_json,
 }

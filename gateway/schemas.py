@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from gateway import wellknown
+from chassis.json import kinds
 from gateway.contract import Contract
 
 Schema = dict[str, Any]
@@ -32,13 +32,13 @@ _SCALARS: Final[Mapping[int, Schema]] = {
     FieldDescriptor.TYPE_FLOAT: {"type": "number", "format": "float"},
 }
 _WELL_KNOWN: Final[Mapping[str, Schema]] = {
-    wellknown.TIMESTAMP: {"type": "string", "format": "date-time"},
-    wellknown.DURATION: {"type": "string", "pattern": "^-?[0-9]{1,12}(\\.[0-9]{1,9})?s$", "examples": ["1.5s"]},
-    wellknown.FIELD_MASK: {"type": "string", "description": "Field names with commas between them.", "examples": ["displayName,emails"]},
-    wellknown.STRUCT: {"type": "object"},
-    wellknown.VALUE: {},
-    wellknown.LIST_VALUE: {"type": "array", "items": {}},
-    wellknown.ANY: {"type": "object", "properties": {"@type": {"type": "string"}}},
+    kinds.TIMESTAMP: {"type": "string", "format": "date-time"},
+    kinds.DURATION: {"type": "string", "pattern": "^-?[0-9]{1,12}(\\.[0-9]{1,9})?s$", "examples": ["1.5s"]},
+    kinds.FIELD_MASK: {"type": "string", "description": "Field names with commas between them.", "examples": ["displayName,emails"]},
+    kinds.STRUCT: {"type": "object"},
+    kinds.VALUE: {},
+    kinds.LIST_VALUE: {"type": "array", "items": {}},
+    kinds.ANY: {"type": "object", "properties": {"@type": {"type": "string"}}},
 }
 
 
@@ -51,7 +51,7 @@ class Schemas:
 
     def message(self, descriptor: Descriptor) -> Schema:
         """Return the schema of a message, a reference for all but the well-known types."""
-        if wellknown.is_wrapper(descriptor):
+        if kinds.is_wrapper(descriptor):
             return self._value(descriptor.fields_by_name["value"])
         known = _WELL_KNOWN.get(descriptor.full_name)
         if known is not None:
@@ -85,7 +85,7 @@ class Schemas:
         return found
 
     def _shape(self, field: FieldDescriptor) -> Schema:
-        entry = wellknown.map_entry(field)
+        entry = kinds.map_entry(field)
         if entry is not None:
             return {"type": "object", "additionalProperties": self._value(entry.fields_by_name["value"])}
         one = self._value(field)

@@ -1,29 +1,20 @@
 """Messages that JSON writes in a way of their own: google.protobuf's well-known types.
 
-Decoders return what a message constructor takes for such a field; encoders return JSON.
+Decoders return what a message constructor takes for such a field.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
 from typing import Any, Final
 
 from google.protobuf import message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 
+from chassis.json.kinds import DURATION, FIELD_MASK, LIST_VALUE, STRUCT, TIMESTAMP, VALUE, is_wrapper
 from gateway import scalars
 from gateway.invalid import Invalid
-from gateway.scalars import Decoder, Encoder
-
-TIMESTAMP: Final = "google.protobuf.Timestamp"
-DURATION: Final = "google.protobuf.Duration"
-FIELD_MASK: Final = "google.protobuf.FieldMask"
-STRUCT: Final = "google.protobuf.Struct"
-VALUE: Final = "google.protobuf.Value"
-LIST_VALUE: Final = "google.protobuf.ListValue"
-ANY: Final = "google.protobuf.Any"
-HTTP_BODY: Final = "google.api.HttpBody"
+from gateway.scalars import Decoder
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
@@ -32,23 +23,6 @@ _DURATION: Final = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?s", re.ASCII)
 _MAX_DURATION: Final = 315_576_000_000  # duration.proto
 _FIELD_PATH: Final = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _CAPITAL: Final = re.compile(r"[A-Z]")
-_SMALL: Final = re.compile(r"_([a-z])")
-
-
-def map_entry(field: FieldDescriptor) -> Descriptor | None:
-    """Return the entry of a map, which descriptors show as a list of entries, or None for any other field."""
-    entry = field.message_type
-    return entry if entry is not None and entry.GetOptions().map_entry else None
-
-
-def is_wrapper(descriptor: Descriptor) -> bool:
-    """Say whether the message is one of wrappers.proto: a scalar with presence."""
-    return descriptor.file.name == "google/protobuf/wrappers.proto"
-
-
-def is_one_value(descriptor: Descriptor) -> bool:
-    """Say whether the message has a JSON form that is no object of its fields, so that a mask cannot go into it."""
-    return descriptor.full_name in {*_TEXTS, *_TREES, ANY} or is_wrapper(descriptor)
 
 
 def decoder(descriptor: Descriptor) -> Decoder | None:
@@ -66,14 +40,6 @@ def text_decoder(descriptor: Descriptor) -> Decoder | None:
         value = scalars.text_decoder(descriptor.fields_by_name["value"])
         return lambda given: {"value": value(given)}
     return _TEXTS.get(descriptor.full_name)
-
-
-def encoder(descriptor: Descriptor) -> Encoder | None:
-    """Return the encoder of a well-known type, or None for any other message. Any is the business of `encode`."""
-    if is_wrapper(descriptor):
-        encode = scalars.encoder(descriptor.fields_by_name["value"])
-        return (lambda message: encode(message.value)) if encode else (lambda message: message.value)
-    return _ENCODERS.get(descriptor.full_name)
 
 
 def _timestamp(value: Any) -> dict[str, int]:
@@ -171,61 +137,5 @@ _KINDS: Final[Mapping[type, str]] = {
 }
 
 
-@lru_cache(maxsize=4096)
-def _second_json(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
-
-
-def _timestamp_json(message: Any) -> str:
-    return f"{_second_json(message.seconds)}{_fraction_json(message.nanos)}Z"
-
-
-def _duration_json(message: Any) -> str:
-    sign = "-" if message.seconds < 0 or message.nanos < 0 else ""
-    return f"{sign}{abs(message.seconds)}{_fraction_json(abs(message.nanos))}s"
-
-
-def _fraction_json(nanos: int) -> str:
-    """Return no, three, six or nine digits: the fewest that are exact (timestamp.proto)."""
-    if not nanos:
-        return ""
-    if nanos % 1_000_000 == 0:
-        return f".{nanos // 1_000_000:03}"
-    return f".{nanos // 1_000:06}" if nanos % 1_000 == 0 else f".{nanos:09}"
-
-
-def _mask_json(message: Any) -> str:
-    return ",".join(_SMALL.sub(lambda match: match[1].upper(), path) for path in message.paths)
-
-
-def _value_json(message: Any) -> Any:
-    kind = message.WhichOneof("kind")
-    if kind is None or kind == "null_value":
-        return None
-    value = getattr(message, kind)
-    if kind == "struct_value":
-        return _struct_json(value)
-    if kind == "list_value":
-        return _list_json(value)
-    return scalars.number_json(value) if kind == "number_value" else value
-
-
-def _struct_json(message: Any) -> dict[str, Any]:
-    return {key: _value_json(value) for key, value in message.fields.items()}
-
-
-def _list_json(message: Any) -> list[Any]:
-    return [_value_json(value) for value in message.values]
-
-
 _TEXTS: Final[Mapping[str, Decoder]] = {TIMESTAMP: _timestamp, DURATION: _duration, FIELD_MASK: _mask}
 _TREES: Final[Mapping[str, Callable[[Callable[..., Any]], Decoder]]] = {STRUCT: _struct, VALUE: _value, LIST_VALUE: _list}
-
-_ENCODERS: Final[Mapping[str, Encoder]] = {
-    TIMESTAMP: _timestamp_json,
-    DURATION: _duration_json,
-    FIELD_MASK: _mask_json,
-    STRUCT: _struct_json,
-    VALUE: _value_json,
-    LIST_VALUE: _list_json,
-}

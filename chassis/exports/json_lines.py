@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+
+from chassis.json.encoders import GENERATED
 
 CONTENT_TYPE: Final = "application/jsonl"
 _TIMESTAMP: Final = "google.protobuf.Timestamp"
@@ -19,16 +20,18 @@ class JsonLines:
 
     def __init__(self, kind: type[Message], paths: Sequence[str]) -> None:
         """Choose fields by their paths, all for none. Raises KeyError with a path that is none."""
+        described: Any = kind.DESCRIPTOR
+        self._encode = GENERATED.message(described)
         self._pick: Pick = {}
         for path in paths:
             if path == "*":
                 self._pick.clear()
                 break
-            _add(self._pick, kind.DESCRIPTOR, path)
+            _add(self._pick, described, path)
 
     def lines(self, messages: Sequence[Message]) -> bytes:
         """Return resources, each on a line of its own."""
-        values = (MessageToDict(message, always_print_fields_with_no_presence=True) for message in messages)
+        values = map(self._encode, messages)
         return b"".join(orjson.dumps(_picked(value, self._pick), option=orjson.OPT_APPEND_NEWLINE) for value in values)
 
 

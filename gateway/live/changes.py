@@ -11,11 +11,11 @@ from google.protobuf.message import DecodeError
 
 from chassis import contract
 from chassis.events.envelope import Envelope
+from chassis.json.encoders import Encoders
+from chassis.json.kinds import FIELD_MASK
 from chassis.sealing.opening import Incoming, Opener
 from chassis.vault import VaultError
-from gateway import wellknown
 from gateway.contract import Contract
-from gateway.encode import Encoders
 from kith.edge.v1 import live_pb2
 
 LIVE_EVENT: Final = live_pb2.LiveEvent.DESCRIPTOR.full_name
@@ -121,5 +121,5 @@ def _kind(described: Contract, encoders: Encoders, event: contract.LiveEvent) ->
 
 def _mask(event: Descriptor) -> str:
     """Return the name of the field that says what changed; empty for an event without one."""
-    masks = (field.name for field in event.fields if field.message_type and field.message_type.full_name == wellknown.FIELD_MASK)
+    masks = (field.name for field in event.fields if field.message_type and field.message_type.full_name == FIELD_MASK)
     return next(masks, "")

@@ -10,10 +10,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chassis.json.encoders import Encoders
 from gateway import strict_json
 from gateway.contract import Contract
 from gateway.decode import Decoders
-from gateway.encode import Encoders
 from gateway.invalid import Invalid
 
 EVERYTHING = "kith.shop.v1.Everything"

@@ -3,14 +3,14 @@
 import base64
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from gateway import scalars, wellknown
-from gateway.scalars import Encoder
+from chassis.json import kinds, scalars, wellknown
+from chassis.json.scalars import Encoder
 
 Json = dict[str, Any]
 
@@ -61,7 +61,7 @@ class Encoders:
         """Return the encoder of a message type."""
         known = self._messages.get(descriptor.full_name)
         if known is None:
-            known = wellknown.encoder(descriptor) or (self._any if descriptor.full_name == wellknown.ANY else None)
+            known = wellknown.encoder(descriptor) or (self._any if descriptor.full_name == kinds.ANY else None)
             if known is None:
                 return self._compile(descriptor)
             self._messages[descriptor.full_name] = known
@@ -69,7 +69,7 @@ class Encoders:
 
     def field(self, field: FieldDescriptor) -> Encoder | None:
         """Return the encoder of a field's value, or None if the value is JSON as it stands."""
-        entry = wellknown.map_entry(field)
+        entry = kinds.map_entry(field)
         if entry is not None:
             return self._map(entry)
         one = self._one(field)
@@ -102,7 +102,7 @@ class Encoders:
             inner = self.message(descriptor)(message_factory.GetMessageClass(descriptor).FromString(message.value))
         except (KeyError, DecodeError):
             return found | {"value": base64.b64encode(message.value).decode()}
-        return found | ({"value": inner} if wellknown.is_one_value(descriptor) else inner)
+        return found | ({"value": inner} if kinds.is_one_value(descriptor) else inner)
 
 
 def _getter(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
@@ -126,3 +126,6 @@ def _boolean_key(key: bool) -> str:  # noqa: FBT001 - a map's key, no flag
 
 
 _KEYS: dict[int, Encoder] = {FieldDescriptor.TYPE_BOOL: _boolean_key}
+
+GENERATED: Final = Encoders(descriptor_pool.Default())
+"""The encoders of generated code."""
