@@ -12,10 +12,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full chaos lint breaking gen bench lock clean
+.PHONY: help run test test-full chaos lint breaking gen bench bench-compare lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run gen/contract.binpb ## Start the whole platform; Ctrl-C stops it
 	@exec $(BIN)/kith up $(ARGS)
@@ -50,6 +50,9 @@ gen: $(VENV)/run ## Generate code from the contract
 
 bench: $(VENV)/test gen/contract.binpb ## Measure load and cost beside a monolith of the usual kind
 	$(BIN)/python -m bench.run $(ARGS)
+
+bench-compare: $(VENV)/run ## Show the ratios of two results of the bench (A=bench/results/x.json B=bench/results/y.json)
+	$(BIN)/python -m bench.compare $(A) $(B)
 
 lock: $(VENV)/test ## Pin all dependencies anew, with their hashes
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra services --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -o requirements.lock

@@ -10,7 +10,8 @@ from typing import Final
 
 import httpx
 
-from bench.load import cpu
+from bench import collector
+from bench.load import cpu, memory
 from bench.load.loops import Generator
 from bench.load.requests import Requests
 from bench.target import CONTACTS, Target
@@ -19,6 +20,7 @@ from stack.launch import Platform, running
 from stack.settings import Settings
 from stack.topology import EDGE, NATS, POSTGRES, SERVICES, default_ports
 
+NAME: Final = "Kith"
 ON_THE_PATH: Final = "crm"
 """The service that answers for contacts."""
 PAGE: Final = 200
@@ -29,12 +31,14 @@ RATE_SCALE: Final = "100000"
 
 
 @asynccontextmanager
-async def started(data: Path) -> AsyncIterator[Platform]:
-    """Run the platform for the length of a block."""
-    settings = Settings(data=data, ports=dict.fromkeys(default_ports(), 0))
-    with _environment(KITH_RATE_SCALE=RATE_SCALE, KITH_LOG_LEVEL="WARNING"):
-        async with running(settings, lambda _: None) as platform:
-            yield platform
+async def started(data: Path, **environment: str) -> AsyncIterator[Platform]:
+    """Run the platform for the length of a block, with everything on; `environment` is said to its processes beside what ours are."""
+    settings = Settings(data=data, ports=dict.fromkeys(default_ports(), 0), canary=False)
+    async with collector.running() as endpoint:
+        said = {"KITH_RATE_SCALE": RATE_SCALE, "KITH_LOG_LEVEL": "WARNING", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **environment}
+        with _environment(**said):
+            async with running(settings, lambda _: None) as platform:
+                yield platform
 
 
 async def target(platform: Platform) -> Target:
@@ -46,12 +50,12 @@ async def target(platform: Platform) -> Target:
         await _seed(host, int(port), empty)
         ids = await _ids(client, token)
     return Target(
-        name="Kith",
+        name=NAME,
         host=host,
         port=int(port),
         requests=Requests(empty.host, token, ids),
-        meters=_meters(platform),
-        counted=("edge", "service", "database"),
+        meters=meters(platform),
+        memory=_memory(platform),
     )
 
 
@@ -70,7 +74,8 @@ def edge(platform: Platform) -> int:
     return _pid(platform, EDGE.name)
 
 
-def _meters(platform: Platform) -> dict[str, cpu.Meter]:
+def meters(platform: Platform) -> dict[str, cpu.Meter]:
+    """Return what reads the CPU time of the platform's processes by their part in a request."""
     others = [_pid(platform, name) for name in (NATS, *(service.name for service in SERVICES)) if name != ON_THE_PATH]
     databases = [names.database(service.name) for service in SERVICES]
     return {
@@ -79,6 +84,17 @@ def _meters(platform: Platform) -> dict[str, cpu.Meter]:
         "database": partial(cpu.postgres, postmaster(platform), databases),
         "other": lambda: sum(cpu.tree(pid) for pid in others),
         "generator": cpu.generator,
+    }
+
+
+def _memory(platform: Platform) -> dict[str, cpu.Meter]:
+    read = {name: partial(memory.tree, _pid(platform, name)) for name in (EDGE.name, *(service.name for service in SERVICES), NATS)}
+    others = [meter for name, meter in read.items() if name not in (EDGE.name, ON_THE_PATH)]
+    return {
+        "edge": read[EDGE.name],
+        "service": read[ON_THE_PATH],
+        "database": partial(memory.tree, postmaster(platform)),
+        "other": lambda: sum(each() for each in others),
     }
 
 

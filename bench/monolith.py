@@ -16,17 +16,18 @@ import psycopg
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL
+from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.ext.asyncio.session import async_sessionmaker
 from uuid_utils.compat import uuid7
 
 from bench.baselines.monolith import models
-from bench.load import cpu
+from bench.load import cpu, memory
 from bench.load.connection import Connection
 from bench.load.requests import Requests, contact
 from bench.target import CONTACTS, Target
 
+NAME: Final = "FastAPI + ORM"
 DATABASE: Final = "monolith"
 WORKERS: Final = 2
 """Processes of its own, as many as Kith has on the path of a request."""
@@ -52,7 +53,7 @@ async def running(admin_dsn: str, postmaster: int, port: int, log: Path) -> Asyn
     try:
         await _answers(port)
         yield Target(
-            name="FastAPI + ORM",
+            name=NAME,
             host="127.0.0.1",
             port=port,
             requests=Requests(f"127.0.0.1:{port}", _token(key, tenant, user), ids),
@@ -63,7 +64,7 @@ async def running(admin_dsn: str, postmaster: int, port: int, log: Path) -> Asyn
                 "other": lambda: 0.0,
                 "generator": cpu.generator,
             },
-            counted=("edge", "service", "database"),
+            memory={"service": partial(memory.tree, process.pid)},
         )
     finally:
         process.terminate()
@@ -92,6 +93,8 @@ async def _seed(url: URL, tenant: UUID, user: UUID) -> list[str]:
         rows = [_row(tenant, user) for _ in range(CONTACTS)]
         session.add_all(rows)
         ids = [str(row.id) for row in rows]
+    async with engine.begin() as connection:
+        await connection.execute(text("ANALYZE"))
     await engine.dispose()
     return ids
 

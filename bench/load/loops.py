@@ -45,12 +45,12 @@ class Outcome:
 
 
 class Generator:
-    """A set of connections to one server."""
+    """A set of connections to one server, as many as there are requests under way."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, connections: int = CONNECTIONS) -> None:
         self._host, self._port = host, port
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._slots = asyncio.Semaphore(connections)
 
     async def closed_loop(self, requests: Iterator[bytes], *, clients: int, seconds: float) -> Outcome:
         """Let each client ask again as soon as it is answered."""

@@ -1,12 +1,26 @@
 """Tables as ORM classes."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Identity, Index, Text, UniqueConstraint, func
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    literal_column,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+WORDS: Final[ColumnElement[Any]] = literal_column("(to_tsvector('simple', display_name) || to_tsvector('simple', emails))")
+"""The words of a contact: an expression, so that rows need not carry them."""
 
 
 class Base(DeclarativeBase):
@@ -57,11 +71,11 @@ class Contact(Base):
     social_profiles: Mapped[list[dict[str, Any]]]
     tags: Mapped[list[str]]
     last_contacted_time: Mapped[datetime | None]
-
     __mapper_args__ = {"version_id_col": version, "eager_defaults": True}  # noqa: RUF012 - as SQLAlchemy declares it
     __table_args__ = (
         Index("contacts_by_create_time", "tenant_id", "create_time", "id"),
         Index("contacts_by_company", "tenant_id", "company_id"),
+        Index("contacts_by_words", WORDS, postgresql_using="gin"),
         ForeignKeyConstraint(["tenant_id", "company_id"], ["companies.tenant_id", "companies.id"]),
     )
 

@@ -1,7 +1,7 @@
 """Bodies of requests and answers as pydantic models."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
@@ -69,6 +69,16 @@ class ContactBody(Schema):
     last_contacted_time: datetime | None = None
 
 
+class ContactChange(ContactBody):
+    """What a client changes of a contact: the fields that it names."""
+
+    def changed(self) -> dict[str, Any]:
+        """Return the fields that were sent."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"company_id", "owner_id", "last_contacted_time"}) | {
+            name: getattr(self, name) for name in self.model_fields_set & {"company_id", "owner_id", "last_contacted_time"}
+        }
+
+
 class Contact(ContactBody):
     """A contact as clients see it."""
 
@@ -86,3 +96,17 @@ class ContactPage(Schema):
 
     contacts: list[Contact]
     next_page_token: str
+
+
+class SearchResult(Schema):
+    """A contact that was found."""
+
+    id: UUID
+    title: str
+    subtitle: str
+
+
+class SearchPage(Schema):
+    """What was found."""
+
+    results: list[SearchResult]
