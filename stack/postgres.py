@@ -12,6 +12,7 @@ from typing import Final
 import psutil
 from psycopg.conninfo import make_conninfo
 
+from stack import memory
 from stack.layout import Layout, write_private
 from stack.processes.probes import database_ready
 from stack.processes.spawn import Account, spawn
@@ -26,10 +27,8 @@ LONGEST_SOCKET_PATH: Final = 100
 LEFTOVER_SECONDS: Final = 20.0
 
 SERVER_SETTINGS: Final[Mapping[str, str]] = {
-    # Two cores and a few hundred megabytes; all five services together open fewer connections than this.
+    # All five services together open fewer connections than this.
     "max_connections": "150",
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "max_wal_size": "1GB",
@@ -148,6 +147,7 @@ class Cluster:
     def _options(self) -> list[str]:
         values = {
             **SERVER_SETTINGS,
+            **memory.shares(memory.available()),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self._layout.socket) if self._fits_socket() else "",
             **self._settings.postgres,

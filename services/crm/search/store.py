@@ -57,7 +57,7 @@ search_tokens: Final = tenant_table(
     Column("entity_id", Uuid(as_uuid=False), nullable=False),
     Column("field", SmallInteger, nullable=False),
     Column("version", SmallInteger, nullable=False),
-    PrimaryKeyConstraint("tenant_id", "entity_id", "token"),
+    PrimaryKeyConstraint("tenant_id", "entity_id", "token", postgresql_include=["field"]),
     Index("search_tokens_token", "tenant_id", "kind", "token", "entity_id", postgresql_include=["field"]),
 )
 _T: Final = search_tokens.c
