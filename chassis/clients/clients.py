@@ -48,7 +48,7 @@ class Clients:
         """Return what a generated stub is made on: `TenantServiceStub(clients.channel())`.
 
         The stub's calls go to the service whose contract they are of, or to the one named where several serve it, in the name of
-        the tenant of the call in hand or of the one given. They raise Refusals. Streams are not among them yet.
+        the tenant of the call in hand or of the one given. They raise Refusals. Calling a stream is a ContractError.
         """
         return cast("aio.Channel", _Channel(partial(self._call, of), tenant_id))
 
@@ -73,10 +73,10 @@ class _Channel:
         return self._call(path, codec, self._tenant_id)
 
     def _stream(self, path: str, **_: Any) -> Callable[..., NoReturn]:
-        """Let a stub be made whose service has streams beside what is called."""
+        """Let a stub be made whose service has streams beside what is called; one itself has no deadline that it could be called with."""
 
         def refuse(*_: Any, **__: Any) -> NoReturn:
-            raise NotImplementedError(f"{path} streams")
+            raise ContractError(f"{path}: a service calls no stream of another")
 
         return refuse
 

@@ -22,7 +22,7 @@ from chassis.errors import Aborted, Code, DeadlineExceeded, Internal, NotFound, 
 from chassis.interceptors.errors import status
 from chassis.telemetry import tracing
 from chassis.tokens.service import ServiceSigner, ServiceVerifier, new_key, public_key_set
-from kith.crm.v1.contacts_pb2 import CreateContactRequest
+from kith.crm.v1.contacts_pb2 import CreateContactRequest, ExportContactsRequest
 from kith.crm.v1.contacts_pb2_grpc import ContactServiceStub
 from kith.identity.v1 import tenants_pb2_grpc
 from kith.identity.v1.tenants_pb2 import Tenant
@@ -230,6 +230,13 @@ async def test_nobody_there_is_unavailable() -> None:
 async def test_a_service_without_an_address_is_found_at_the_start(clients: Clients) -> None:
     with pytest.raises(ContractError, match="no address of crm"):
         ContactServiceStub(clients.channel())
+
+
+async def test_a_stub_whose_service_also_streams_can_be_made_and_no_stream_called(address: str) -> None:
+    async with Clients({"crm": address}, ServiceSigner(service="ai", key=KEY)) as clients:
+        stub = ContactServiceStub(clients.channel())
+        with pytest.raises(ContractError, match="ExportContacts: a service calls no stream"):
+            stub.ExportContacts(ExportContactsRequest())
 
 
 class Clock:
