@@ -5,9 +5,10 @@ from typing import Any, Final
 DEAD_SECONDS: Final = 10
 
 ALIVE: Final[dict[str, Any]] = {
+    "connect_timeout": DEAD_SECONDS,
     "tcp_user_timeout": DEAD_SECONDS * 1000,  # for what was sent and nobody confirms
     "keepalives_idle": DEAD_SECONDS,  # for a connection on which nothing is sent; then three probes
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-"""Connection settings of libpq; a socket of the same machine needs none and takes no notice."""
+"""Connection settings of libpq; a socket of the same machine takes no notice of those of TCP."""

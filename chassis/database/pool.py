@@ -18,7 +18,6 @@ from chassis.database.statements import Query
 from chassis.sealing.keys import Memory
 from chassis.telemetry import metrics
 
-OPEN_SECONDS: Final = 10
 WAITING_PER_PIPELINE: Final = 25  # units of work that may wait for a pipeline of their own; more are refused at once
 UNDER_WAY_PER_PIPELINE: Final = 100  # reads that may be under way on a shared pipeline; more are refused at once
 PIPELINE_SECONDS: Final = 3600.0  # a pipeline that is older goes when it comes back: a server process grows with what it has seen
@@ -40,7 +39,7 @@ class WrongTenantError(OperationalError):
 
 async def connected(dsn: str) -> Pipeline:
     """Return a pipeline of its own; OperationalError if the server does not take it."""
-    return Pipeline(await AsyncConnection.connect(dsn, autocommit=True, connect_timeout=OPEN_SECONDS, **ALIVE))
+    return Pipeline(await AsyncConnection.connect(dsn, autocommit=True, **ALIVE))
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from procrastinate.exceptions import ConnectorException, ProcrastinateException
 from chassis import clock, ids
 from chassis.context import Caller, CallerKind, Request, enter
 from chassis.database import Database
+from chassis.database.liveness import ALIVE
 from chassis.telemetry import metrics, tracing
 
 CONCURRENCY: Final = 4  # jobs at once in one process
@@ -54,7 +55,7 @@ class _Connector(procrastinate.PsycopgConnector):
     """
 
     def __init__(self, dsn: str, stopping: asyncio.Event) -> None:
-        super().__init__(conninfo=dsn, min_size=1, max_size=2, timeout=CONNECTION_SECONDS, kwargs={"prepare_threshold": 0})
+        super().__init__(conninfo=dsn, min_size=1, max_size=2, timeout=CONNECTION_SECONDS, kwargs={"prepare_threshold": 0, **ALIVE})
         self._stopping = stopping
 
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
