@@ -221,7 +221,7 @@ async def test_a_text_never_ends_at_a_nul(line: Pipeline, value: str) -> None:
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 PLAIN = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS
-JSON = st.recursive(PLAIN, lambda some: st.lists(some) | st.dictionaries(TEXTS, some))
+JSON = st.recursive(PLAIN, lambda some: st.lists(some, max_size=3) | st.dictionaries(TEXTS, some, max_size=3), max_leaves=6)
 VALUES: list[tuple[TypeEngine[Any], st.SearchStrategy[Any]]] = [
     (Text(), TEXTS),
     (Uuid(as_uuid=False), st.uuids().map(str)),
@@ -233,7 +233,7 @@ VALUES: list[tuple[TypeEngine[Any], st.SearchStrategy[Any]]] = [
     (DateTime(timezone=True), MOMENTS),
     (Date(), st.dates(date(1, 1, 1))),
     (LargeBinary(), st.binary()),
-    (JSONB(), st.lists(JSON) | st.dictionaries(TEXTS, JSON)),  # a text is taken for JSON
+    (JSONB(), st.lists(JSON, max_size=3) | st.dictionaries(TEXTS, JSON, max_size=3)),  # a text is taken for JSON
 ]
 
 
