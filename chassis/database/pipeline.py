@@ -227,14 +227,20 @@ class Pipeline:
                 self._loop.remove_writer(self._socket)
 
     def _read(self) -> None:
-        """Take everything that is here. libuv tells of a socket with an error once: whoever leaves its end unread never hears of it."""
+        """Take everything that is here, answers before the end that stands behind them.
+
+        libuv tells of a socket with an error once: whoever leaves its end unread never hears of it.
+        """
         try:
-            self._pg.consume_input()
-            while self._ready.poll(0):
-                self._pg.consume_input()
-            self._collect()
+            self._take()
+            while not self.lost and self._ready.poll(0):
+                self._take()
         except OperationalError:
             self.close()
+
+    def _take(self) -> None:
+        self._pg.consume_input()
+        self._collect()
 
     def _collect(self) -> None:
         """Take all results that are here; a batch is answered when its Sync is."""
