@@ -1,6 +1,6 @@
 """The tree of refusals: every failure that a caller may see, as plain values that know no transport."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
 from typing import ClassVar, NamedTuple
 
@@ -174,8 +174,13 @@ class Internal(Refusal):
 BY_CODE: dict[Code, type[Refusal]] = {kind.code: kind for kind in Refusal.__subclasses__()}
 
 
-def raise_for(violations: Sequence[Violation]) -> None:
+def raise_for(violations: Iterable[Violation]) -> None:
     """Raise FIELD_INVALID with every violation at once; do nothing when there is none."""
-    if violations:
-        first = violations[0]
-        raise InvalidArgument(Reason.FIELD_INVALID, f"{first.field}: {first.description}", fields=violations)
+    found = list(violations)
+    if found:
+        raise InvalidArgument(Reason.FIELD_INVALID, f"{found[0].field}: {found[0].description}", fields=found)
+
+
+def invalid(reason: ErrorReason, field: str, description: str) -> InvalidArgument:
+    """Return the refusal of one field for a reason of its own, which stands beside the field too."""
+    return InvalidArgument(reason, f"{field}: {description}", fields=[Violation(field, description, reason)])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from chassis.errors import InvalidArgument, Reason, Violation
+from chassis.errors import InvalidArgument, Reason, Violation, invalid
 
 DEFAULT_SIZE: Final = 20
 MAX_SIZE: Final = 200
@@ -74,4 +74,4 @@ def _decode(token: str) -> bytes:
 
 
 def _refused(reason: Reason, why: str) -> InvalidArgument:
-    return InvalidArgument(reason, f"page_token: {why}", fields=[Violation("page_token", why, reason)])
+    return invalid(reason, "page_token", why)

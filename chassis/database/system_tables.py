@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis.database import job_tables, tenancy
-from chassis.database.tables import global_table, tenant_column, tenant_table
+from chassis.database import columns, job_tables, tenancy
+from chassis.database.tables import global_table, tenant_table
 from chassis.database.tenancy import Operations
 
 SYSTEM: Final = MetaData()
@@ -36,7 +36,7 @@ outbox: Final = Table(
     SYSTEM,
     Column("seq", BigInteger, Identity(always=True), primary_key=True),
     Column("id", Uuid(as_uuid=False), nullable=False),
-    tenant_column(),
+    columns.tenant_id(),
     Column("subject", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("version", BigInteger, nullable=False),

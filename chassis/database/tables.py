@@ -1,11 +1,9 @@
 """How tables are declared: a tenant's rows carry their tenant, everybody's do not."""
 
-from typing import Any
-
-from sqlalchemy import Column, MetaData, Table, Uuid, text
+from sqlalchemy import MetaData, Table
 from sqlalchemy.schema import PrimaryKeyConstraint, SchemaItem
 
-from chassis.database.setting import TENANT
+from chassis.database import columns
 
 
 def tenant_table(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
@@ -13,9 +11,7 @@ def tenant_table(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
 
     The primary key is (tenant_id, id) unless the items bring another one, which must start with tenant_id.
     """
-    own_key = any(isinstance(item, PrimaryKeyConstraint) for item in items)
-    key = () if own_key else (PrimaryKeyConstraint("tenant_id", "id"),)
-    return Table(name, metadata, tenant_column(), *items, *key)
+    return Table(name, metadata, *of_tenant(items))
 
 
 def global_table(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
@@ -23,6 +19,8 @@ def global_table(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
     return Table(name, metadata, *items)
 
 
-def tenant_column() -> Column[Any]:
-    """Return the tenant_id column; the database fills it, so that no statement can name another tenant by mistake."""
-    return Column("tenant_id", Uuid(as_uuid=False), nullable=False, server_default=text(f"(current_setting('{TENANT}')::uuid)"))
+def of_tenant(items: tuple[SchemaItem, ...]) -> tuple[SchemaItem, ...]:
+    """Return the items of a table of class tenant, from what is its own."""
+    own_key = any(isinstance(item, PrimaryKeyConstraint) for item in items)
+    key = () if own_key else (PrimaryKeyConstraint("tenant_id", "id"),)
+    return (columns.tenant_id(), *items, *key)

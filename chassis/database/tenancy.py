@@ -3,8 +3,10 @@
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
+from sqlalchemy.schema import SchemaItem
 
 from chassis.database.setting import TENANT
+from chassis.database.tables import of_tenant
 
 MATCH = f"tenant_id = (SELECT current_setting('{TENANT}')::uuid)"
 
@@ -12,11 +14,20 @@ MATCH = f"tenant_id = (SELECT current_setting('{TENANT}')::uuid)"
 class Operations(Protocol):
     """What is needed of `alembic.op`, which is a module."""
 
+    def create_table(self, table_name: str, /, *items: SchemaItem) -> Any:
+        """Create a table."""
+
     def execute(self, sqltext: str, /) -> Any:
         """Run a statement."""
 
     def get_bind(self) -> Connection:
         """Return the connection that migrates."""
+
+
+def create(op: Operations, name: str, *items: SchemaItem) -> None:
+    """Create a table of class tenant as `tenant_table` declares it, bound to the tenant of the transaction."""
+    op.create_table(name, *of_tenant(items))
+    protect(op, name)
 
 
 def protect(op: Operations, *tables: str, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> None:

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from chassis import etags, ids
 from chassis.database import UnitOfWork
+from chassis.records import Draft
 from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetOrigin, ChangeSetState
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import store
 from services.crm.change_sets.store import Change
-from services.crm.records.drafts import Draft
 
 KINDS: Final = {"contact": RecordKind.RECORD_KIND_CONTACT, "company": RecordKind.RECORD_KIND_COMPANY}
 NOUNS: Final = {kind: noun for noun, kind in KINDS.items()}
@@ -23,7 +23,7 @@ async def keep(work: UnitOfWork, noun: str, origin: ChangeSetOrigin.ValueType, d
     change_set = new(work, ids.new(), KINDS[noun], origin)
     change_set.state = ChangeSetState.CHANGE_SET_STATE_APPLIED
     change_set.change_count = len(changed)
-    await store.add(work, change_set)
+    await store.STORE.insert(work, change_set)
     await store.add_changes(work, change_set.id, changed)
     return change_set.id
 

@@ -28,7 +28,7 @@ class ChangeSetService(ChangeSetServiceServicer):
     async def GetChangeSet(self, request: GetChangeSetRequest, context: Context) -> ChangeSet:
         """Return one change set."""
         async with unit_of_work() as work:
-            found = await store.get(work, ids.parse(request.id))
+            found = await store.STORE.get(work, ids.parse(request.id))
         if found is None:
             raise _not_found()
         return found
@@ -42,16 +42,15 @@ class ChangeSetService(ChangeSetServiceServicer):
     async def RevertChangeSet(self, request: RevertChangeSetRequest, context: Context) -> ChangeSet:
         """Ask for a change set to be undone."""
         async with unit_of_work() as work:
-            kept = await store.lock(work, ids.parse(request.id))
-            if kept is None:
+            change_set = await store.STORE.lock(work, ids.parse(request.id))
+            if change_set is None:
                 raise _not_found()
-            change_set = kept.change_set
             for kind in (change_set.kind, *change_set.further_kinds):
                 permissions.must_write(work.caller, kind)
             if change_set.state != ChangeSetState.CHANGE_SET_STATE_APPLIED:
                 raise FailedPrecondition(Reason.CHANGE_SET_NOT_REVERTIBLE, "only a complete change set can be reverted, and only once")
             step(work, change_set, ChangeSetState.CHANGE_SET_STATE_REVERTING)
-            await store.put(work, kept)
+            await store.STORE.update(work, change_set)
             await runs.ask(work, revert.KIND, change_set.id)
             return work.answer(change_set)
 

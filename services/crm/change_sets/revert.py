@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chassis.database import UnitOfWork, unit_of_work
+from chassis.records import Draft
 from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetState, KeptEdit
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import store
 from services.crm.change_sets.actions import KINDS, NOUNS, step
-from services.crm.change_sets.store import Change, Kept
+from services.crm.change_sets.store import STORE, Change
 from services.crm.change_sets.undo import Undo
 from services.crm.records.actions import Records
-from services.crm.records.drafts import Draft
 from services.crm.runs import actions as runs
 from services.crm.runs.store import Run
 
@@ -36,10 +36,10 @@ class Revert:
     async def give_up(self, run: Run) -> None:
         """Let the change set be reverted again by whoever wants to: what is undone already stays so."""
         async with unit_of_work() as work:
-            kept = await store.lock(work, run.subject_id)
-            if kept is not None:
-                step(work, kept.change_set, ChangeSetState.CHANGE_SET_STATE_APPLIED)
-                await store.put(work, kept)
+            change_set = await STORE.lock(work, run.subject_id)
+            if change_set is not None:
+                step(work, change_set, ChangeSetState.CHANGE_SET_STATE_APPLIED)
+                await STORE.update(work, change_set)
             await runs.done(work, run)
 
     async def undo(self, run: Run, change_set_id: str) -> None:
@@ -51,11 +51,15 @@ class Revert:
         """Undo the next records; say whether there may be more."""
         async with unit_of_work() as work:
             await runs.hold(work, run)
-            kept = await store.lock(work, change_set_id)
-            if kept is None or kept.change_set.state == ChangeSetState.CHANGE_SET_STATE_REVERTED:
+            change_set = await STORE.lock(work, change_set_id)
+            if change_set is None or change_set.state == ChangeSetState.CHANGE_SET_STATE_REVERTED:
                 return False
-            changes = await store.changes_behind(work, kept, MOST)
-            await store.put(work, _after(work, kept, changes, await self._undo_all(work, kept.change_set, changes)))
+            behind = await store.reverted_up_to(work, change_set_id)
+            changes = await store.changes_behind(work, change_set_id, behind, MOST)
+            _count(work, change_set, changes, await self._undo_all(work, change_set, changes))
+            await STORE.update(work, change_set)
+            if changes:
+                await store.reach(work, change_set_id, changes[-1].record_id)
             return len(changes) == MOST
 
     async def _undo_all(self, work: UnitOfWork, change_set: ChangeSet, changes: list[Change]) -> list[KeptEdit]:
@@ -71,7 +75,7 @@ class Revert:
 
     async def _undo(self, work: UnitOfWork, records: Records[Any], changes: list[Change]) -> dict[str, list[str]]:
         """Undo changes; return the records of which something was kept, with the fields."""
-        now = await records.store.lock(work, sorted(change.record_id for change in changes))
+        now = await records.store.lock_many(work, sorted(change.record_id for change in changes))
         undo = Undo()
         for change in changes:
             undo.take(records, change, now.get(change.record_id))
@@ -84,13 +88,11 @@ class Revert:
         return {**refused, **undo.kept}
 
 
-def _after(work: UnitOfWork, kept: Kept, changes: list[Change], left: list[KeptEdit]) -> Kept:
-    """Return the change set after a step."""
-    change_set = kept.change_set
+def _count(work: UnitOfWork, change_set: ChangeSet, changes: list[Change], left: list[KeptEdit]) -> None:
+    """Bring a change set behind a step."""
     ended = len(changes) < MOST
     change_set.reverted_count += len(changes) - len(left)
     change_set.kept_count += len(left)
     room = MOST_KEPT - len(change_set.kept_edits)
     change_set.kept_edits.extend(left[:room])
     step(work, change_set, ChangeSetState.CHANGE_SET_STATE_REVERTED if ended else ChangeSetState.CHANGE_SET_STATE_REVERTING)
-    return Kept(change_set, changes[-1].record_id if changes else kept.reverted_up_to)

@@ -1,26 +1,24 @@
 """Change sets and the images of their records: class tenant."""
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, PrimaryKeyConstraint, Uuid, bindparam, select
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, PrimaryKeyConstraint, bindparam, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from chassis import etags
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database.arrays import arrays, unnested
+from chassis.database.columns import identifier, reference, resource_columns, version, word
 from chassis.listing import Listing
 from chassis.mapping import VERSION, Mapping
+from chassis.records import Store
 from kith.crm.v1.change_sets_pb2 import ChangeSet
-from services.crm.records.store import arrays, reference, unnested, word
 from services.crm.store import METADATA
 
 change_sets: Final = tenant_table(
     "change_sets",
     METADATA,
-    Column("id", Uuid(as_uuid=False), nullable=False),
-    Column(VERSION, BigInteger, nullable=False),
-    Column("create_time", DateTime(timezone=True), nullable=False),
-    Column("update_time", DateTime(timezone=True), nullable=False),
+    *resource_columns(),
     word("kind"),
     word("origin"),
     word("state"),
@@ -37,9 +35,9 @@ change_sets: Final = tenant_table(
 changes: Final = tenant_table(
     "changes",
     METADATA,
-    Column("change_set_id", Uuid(as_uuid=False), nullable=False),
-    Column("record_id", Uuid(as_uuid=False), nullable=False),
-    Column(VERSION, BigInteger, nullable=False),
+    identifier("change_set_id"),
+    identifier("record_id"),
+    version(),
     Column("before", LargeBinary),
     Column("after", LargeBinary),
     word("noun"),
@@ -49,17 +47,13 @@ _S: Final = change_sets.c
 _C: Final = changes.c
 _MAPPING: Final = Mapping(ChangeSet, change_sets)
 LISTING: Final = Listing(change_sets, columns=_MAPPING.columns, orders={"create_time": _S.create_time}, default="create_time desc")
+message: Final = _MAPPING.message
+"""How a row that the listing found is a change set."""
+STORE: Final = Store(_MAPPING, change_sets)
 
-_GET = select(*(_S[name] for name in (*_MAPPING.columns, "reverted_up_to"))).where(_S.id == bindparam("id", type_=_S.id.type))
-_ONE: Final = Query(_GET)
-_LOCK: Final = Query(_GET.with_for_update())
-_WRITTEN: Final = (*_MAPPING.columns, "reverted_up_to")
-_ADD: Final = Query(change_sets.insert().values({name: bindparam(name, type_=_S[name].type) for name in _WRITTEN}))
-_PUT: Final = Query(
-    change_sets.update()
-    .where(_S.id == bindparam("own_id", type_=_S.id.type))
-    .values({name: bindparam(name, type_=_S[name].type) for name in _WRITTEN if name not in {"id", "create_time"}})
-)
+_IS_MEANT = _S.id == bindparam("id", type_=_S.id.type)
+_UP_TO: Final = Query(select(_S.reverted_up_to).where(_IS_MEANT))
+_REACH: Final = Query(change_sets.update().where(_IS_MEANT).values(reverted_up_to=bindparam("up_to", type_=_S.reverted_up_to.type)))
 _IMAGE: Final = ("change_set_id", "record_id", VERSION, "before", "after", "noun")
 _given: Final = unnested(changes, _IMAGE)
 _NEW: Final = insert(changes).from_select(_IMAGE, select(*(_given.c[name] for name in _IMAGE)))
@@ -91,51 +85,23 @@ class Change(NamedTuple):
     noun: str
 
 
-class Kept(NamedTuple):
-    """A change set, and the last record that was reverted."""
-
-    change_set: ChangeSet
-    reverted_up_to: str
-
-
-def message(row: dict[str, Any]) -> ChangeSet:
-    """Return the change set of a row that the listing found."""
-    return _MAPPING.message(row)
-
-
-async def get(work: UnitOfWork, change_set_id: str) -> ChangeSet | None:
-    """Return a change set."""
-    row = await work.first(_ONE, id=change_set_id)
-    return None if row is None else _MAPPING.message(row)
-
-
-async def lock(work: UnitOfWork, change_set_id: str) -> Kept | None:
-    """Return a change set, and keep others from changing it until the end of the unit of work."""
-    row = await work.first(_LOCK, id=change_set_id)
-    return None if row is None else Kept(_MAPPING.message(row), row["reverted_up_to"] or _FIRST)
-
-
-async def add(work: UnitOfWork, change_set: ChangeSet) -> None:
-    """Keep a new change set."""
-    await work.run(_ADD, **_MAPPING.values(change_set), version=etags.version(change_set.etag), reverted_up_to=None)
-
-
-async def put(work: UnitOfWork, kept: Kept) -> None:
-    """Keep a change set as it is now; it was locked before."""
-    values = _MAPPING.values(kept.change_set)
-    own_id = values.pop("id")
-    del values["create_time"]
-    version = etags.version(kept.change_set.etag)
-    await work.run(_PUT, **values, own_id=own_id, version=version, reverted_up_to=kept.reverted_up_to)
-
-
 async def add_changes(work: UnitOfWork, change_set_id: str, found: Iterable[Change]) -> None:
     """Keep the images of changed records. Of one that was changed before, the older first image stays."""
     rows = [{"change_set_id": change_set_id, **change._asdict()} for change in found]
     await work.run(_ADD_CHANGES, **arrays(rows, _IMAGE))
 
 
-async def changes_behind(work: UnitOfWork, kept: Kept, most: int) -> list[Change]:
+async def reverted_up_to(work: UnitOfWork, change_set_id: str) -> str:
+    """Return the record up to which a change set was reverted; they are taken in the order of their ids."""
+    row = await work.first(_UP_TO, id=change_set_id)
+    return (row and row["reverted_up_to"]) or _FIRST
+
+
+async def reach(work: UnitOfWork, change_set_id: str, up_to: str) -> None:
+    """Say up to which record a locked change set was reverted."""
+    await work.send(_REACH, id=change_set_id, up_to=up_to)
+
+
+async def changes_behind(work: UnitOfWork, change_set_id: str, behind: str, most: int) -> list[Change]:
     """Return the next changes to be reverted."""
-    rows = await work.all(CHANGES, id=kept.change_set.id, behind=kept.reverted_up_to, most=most)
-    return [Change(**row) for row in rows]
+    return [Change(**row) for row in await work.all(CHANGES, id=change_set_id, behind=behind, most=most)]

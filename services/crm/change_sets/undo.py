@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chassis import etags, masks
-from chassis.errors import FailedPrecondition
+from chassis.records import Edit
 from services.crm.change_sets.store import Change
-from services.crm.reasons import Reason
+from services.crm.records import rules
 from services.crm.records.actions import Records
-from services.crm.records.drafts import Edit
 
 
 @dataclass
@@ -60,8 +59,7 @@ class Undo:
 
 def _with(current: Any, before: Any, paths: list[str]) -> Any:
     """Return the record with fields as they were, the form in which they were kept included."""
-    if current.HasField("delete_time"):
-        raise FailedPrecondition(Reason.RECORD_DELETED, "the record is deleted")
+    rules.must_be_live("record", deleted=current.HasField("delete_time"))
     after = type(current)()
     after.CopyFrom(current)
     for path in paths:

@@ -8,9 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from chassis.database import unit_of_work
 from chassis.errors import raise_for
 from chassis.interceptors.chain import Context
-from chassis.interceptors.errors import status
 from chassis.listing import Ask
-from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin
 from kith.crm.v1.companies_pb2 import (
     BatchDeleteCompaniesRequest,
     BatchDeleteCompaniesResponse,
@@ -29,11 +27,11 @@ from kith.crm.v1.companies_pb2 import (
     UpdateCompanyRequest,
 )
 from kith.crm.v1.companies_pb2_grpc import CompanyServiceServicer
-from services.crm.change_sets import actions as change_sets
+from services.crm.change_sets import batches
+from services.crm.change_sets.batches import status_of
 from services.crm.companies import store
 from services.crm.companies.actions import Companies
 from services.crm.records import rules
-from services.crm.records.drafts import Draft
 
 
 class CompanyService(CompanyServiceServicer):
@@ -49,7 +47,7 @@ class CompanyService(CompanyServiceServicer):
 
     async def BatchGetCompanies(self, request: BatchGetCompaniesRequest, context: Context) -> BatchGetCompaniesResponse:
         """Return the companies that exist, and which do not."""
-        raise_for(list(rules.check_read(request.ids)))
+        raise_for(rules.check_read(request.ids))
         async with unit_of_work() as work:
             found, missing = await self._companies.get_many(work, request.ids)
         return BatchGetCompaniesResponse(companies=found, missing_ids=missing)
@@ -92,28 +90,17 @@ class CompanyService(CompanyServiceServicer):
 
     async def BatchUpdateCompanies(self, request: BatchUpdateCompaniesRequest, context: Context) -> BatchUpdateCompaniesResponse:
         """Change many companies, each for itself."""
-        raise_for(list(rules.check_written([each.company.id for each in request.requests], "company.id")))
+        edits = [(each.company, each.update_mask) for each in request.requests]
         async with unit_of_work() as work:
-            drafts = await self._companies.update(work, [(each.company, each.update_mask) for each in request.requests])
-            change_set = await change_sets.keep(work, "company", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_UPDATE, drafts)
-            return work.answer(BatchUpdateCompaniesResponse(results=map(_updated, drafts), change_set_id=change_set))
+            drafts, change_set_id = await batches.update(work, self._companies, edits)
+            results = [BatchUpdateCompaniesResponse.Result(company=draft.kept, status=status_of(draft)) for draft in drafts]
+            return work.answer(BatchUpdateCompaniesResponse(results=results, change_set_id=change_set_id))
 
     async def BatchDeleteCompanies(self, request: BatchDeleteCompaniesRequest, context: Context) -> BatchDeleteCompaniesResponse:
         """Hide many companies, each for itself."""
-        ids = [each.id for each in request.requests]
-        raise_for(list(rules.check_written(ids, "id")))
+        named = [(each.id, each.etag) for each in request.requests]
         async with unit_of_work() as work:
-            drafts = await self._companies.delete(work, [(each.id, each.etag) for each in request.requests])
-            change_set = await change_sets.keep(work, "company", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_DELETE, drafts)
-            return work.answer(BatchDeleteCompaniesResponse(results=map(_deleted, ids, drafts), change_set_id=change_set))
-
-
-def _updated(draft: Draft[Company]) -> BatchUpdateCompaniesResponse.Result:
-    if draft.refusal is not None:
-        return BatchUpdateCompaniesResponse.Result(status=status(draft.refusal))
-    return BatchUpdateCompaniesResponse.Result(company=draft.after)
-
-
-def _deleted(company_id: str, draft: Draft[Company]) -> BatchDeleteCompaniesResponse.Result:
-    failed = status(draft.refusal) if draft.refusal is not None else None
-    return BatchDeleteCompaniesResponse.Result(id=company_id, status=failed)
+            drafts, change_set_id = await batches.delete(work, self._companies, named)
+            both = zip(request.requests, drafts, strict=True)
+            results = [BatchDeleteCompaniesResponse.Result(id=asked.id, status=status_of(draft)) for asked, draft in both]
+            return work.answer(BatchDeleteCompaniesResponse(results=results, change_set_id=change_set_id))

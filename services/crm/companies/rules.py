@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from chassis import tags, texts
 from chassis.errors import Violation
-from services.crm.parts import addresses, domains, phones, tags, texts
+from services.crm.parts import addresses, domains, phones
 from services.crm.search import rules as search
 
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ from typing import Any, Final
 from sqlalchemy import ARRAY, BigInteger, Column, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis import filters
+from chassis import filters, texts
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database.columns import reference, word
 from chassis.exports import Export
 from chassis.filters import Fields
 from chassis.listing import Listing
 from chassis.mapping import Mapping
 from kith.crm.v1.companies_pb2 import Company
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_COMPANIES_READ
-from services.crm.parts import texts
-from services.crm.records.store import Store, indices, record_columns, reference, word
+from services.crm.records.store import RecordStore, indices, record_columns
 from services.crm.store import METADATA
 
 ORDERS: Final = ("sort_name", "create_time", "update_time")
@@ -41,11 +41,7 @@ _C: Final = companies.c
 _MAPPING: Final = Mapping(Company, companies)
 
 
-def _derived(company: Company) -> dict[str, Any]:
-    return {"sort_name": texts.fold(company.name)}
-
-
-STORE: Final = Store(_MAPPING, companies, _derived)
+STORE: Final = RecordStore(_MAPPING, companies, {"sort_name": lambda company: texts.fold(company.name)})
 LISTING: Final = Listing(
     companies,
     columns=_MAPPING.columns,

@@ -6,14 +6,14 @@ from typing import Final
 
 from chassis import ids
 from chassis.database import UnitOfWork
-from chassis.errors import InvalidArgument, Violation
+from chassis.errors import Violation, invalid
+from chassis.records import Draft
 from kith.crm.v1.contacts_pb2 import Contact, ContactStatus
 from kith.crm.v1.events_pb2 import ContactCreated, ContactDeleted, ContactPurged, ContactRestored, ContactUpdated
 from services.crm.companies import store as companies
 from services.crm.contacts import rules, store
 from services.crm.reasons import Reason
 from services.crm.records.actions import Events, Records
-from services.crm.records.drafts import Draft
 from services.crm.search.rules import Entry
 from services.crm.tenants.actions import Regions
 
@@ -62,7 +62,7 @@ class Contacts(Records[Contact]):
 
     async def leave_companies(self, work: UnitOfWork, before: datetime, most: int) -> int:
         """Take contacts out of companies that were deleted before a time, `most` of them at once; return how many there were."""
-        drafts = [Draft(contact, self._copy(contact)) for contact in await store.lock_of_gone_companies(work, before, most)]
+        drafts = [Draft(contact, self.copy(contact)) for contact in await store.lock_of_gone_companies(work, before, most)]
         for draft in drafts:
             draft.after.company_id = ""
         await self.write_changes(work, drafts)
@@ -76,9 +76,4 @@ async def _check_companies(work: UnitOfWork, drafts: Sequence[Draft[Contact]]) -
     live = await companies.live(work, candidates) if candidates else set()
     for draft in moved:
         if draft.after.company_id not in live:
-            draft.refuse(_unknown_company())
-
-
-def _unknown_company() -> InvalidArgument:
-    text = "is no company, or a deleted one"
-    return InvalidArgument(Reason.COMPANY_UNKNOWN, f"company_id: {text}", fields=[Violation("company_id", text, Reason.COMPANY_UNKNOWN)])
+            draft.refuse(invalid(Reason.COMPANY_UNKNOWN, "company_id", "is no company, or a deleted one"))

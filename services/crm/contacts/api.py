@@ -8,9 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from chassis.database import unit_of_work
 from chassis.errors import raise_for
 from chassis.interceptors.chain import Context
-from chassis.interceptors.errors import status
 from chassis.listing import Ask
-from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin
 from kith.crm.v1.contacts_pb2 import (
     BatchDeleteContactsRequest,
     BatchDeleteContactsResponse,
@@ -29,11 +27,11 @@ from kith.crm.v1.contacts_pb2 import (
     UpdateContactRequest,
 )
 from kith.crm.v1.contacts_pb2_grpc import ContactServiceServicer
-from services.crm.change_sets import actions as change_sets
+from services.crm.change_sets import batches
+from services.crm.change_sets.batches import status_of
 from services.crm.contacts import store
 from services.crm.contacts.actions import Contacts
 from services.crm.records import rules
-from services.crm.records.drafts import Draft
 
 
 class ContactService(ContactServiceServicer):
@@ -49,7 +47,7 @@ class ContactService(ContactServiceServicer):
 
     async def BatchGetContacts(self, request: BatchGetContactsRequest, context: Context) -> BatchGetContactsResponse:
         """Return the contacts that exist, and which do not."""
-        raise_for(list(rules.check_read(request.ids)))
+        raise_for(rules.check_read(request.ids))
         async with unit_of_work() as work:
             found, missing = await self._contacts.get_many(work, request.ids)
         return BatchGetContactsResponse(contacts=found, missing_ids=missing)
@@ -92,28 +90,17 @@ class ContactService(ContactServiceServicer):
 
     async def BatchUpdateContacts(self, request: BatchUpdateContactsRequest, context: Context) -> BatchUpdateContactsResponse:
         """Change many contacts, each for itself."""
-        raise_for(list(rules.check_written([each.contact.id for each in request.requests], "contact.id")))
+        edits = [(each.contact, each.update_mask) for each in request.requests]
         async with unit_of_work() as work:
-            drafts = await self._contacts.update(work, [(each.contact, each.update_mask) for each in request.requests])
-            change_set = await change_sets.keep(work, "contact", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_UPDATE, drafts)
-            return work.answer(BatchUpdateContactsResponse(results=map(_updated, drafts), change_set_id=change_set))
+            drafts, change_set_id = await batches.update(work, self._contacts, edits)
+            results = [BatchUpdateContactsResponse.Result(contact=draft.kept, status=status_of(draft)) for draft in drafts]
+            return work.answer(BatchUpdateContactsResponse(results=results, change_set_id=change_set_id))
 
     async def BatchDeleteContacts(self, request: BatchDeleteContactsRequest, context: Context) -> BatchDeleteContactsResponse:
         """Hide many contacts, each for itself."""
-        ids = [each.id for each in request.requests]
-        raise_for(list(rules.check_written(ids, "id")))
+        named = [(each.id, each.etag) for each in request.requests]
         async with unit_of_work() as work:
-            drafts = await self._contacts.delete(work, [(each.id, each.etag) for each in request.requests])
-            change_set = await change_sets.keep(work, "contact", ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_DELETE, drafts)
-            return work.answer(BatchDeleteContactsResponse(results=map(_deleted, ids, drafts), change_set_id=change_set))
-
-
-def _updated(draft: Draft[Contact]) -> BatchUpdateContactsResponse.Result:
-    if draft.refusal is not None:
-        return BatchUpdateContactsResponse.Result(status=status(draft.refusal))
-    return BatchUpdateContactsResponse.Result(contact=draft.after)
-
-
-def _deleted(contact_id: str, draft: Draft[Contact]) -> BatchDeleteContactsResponse.Result:
-    failed = status(draft.refusal) if draft.refusal is not None else None
-    return BatchDeleteContactsResponse.Result(id=contact_id, status=failed)
+            drafts, change_set_id = await batches.delete(work, self._contacts, named)
+            both = zip(request.requests, drafts, strict=True)
+            results = [BatchDeleteContactsResponse.Result(id=asked.id, status=status_of(draft)) for asked, draft in both]
+            return work.answer(BatchDeleteContactsResponse(results=results, change_set_id=change_set_id))

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from chassis import moments, tags, texts
 from chassis.errors import Violation
-from services.crm.parts import addresses, emails, moments, phones, tags, texts
+from services.crm.parts import addresses, emails, phones
 from services.crm.search import rules as search
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     ARRAY,
@@ -20,8 +20,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis import filters
+from chassis import filters, texts
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database.arrays import unnested
+from chassis.database.columns import identifier, reference, word
 from chassis.exports import Export
 from chassis.filters import Field, Fields
 from chassis.listing import Listing
@@ -30,8 +32,8 @@ from kith.crm.v1.contacts_pb2 import Contact, ContactStatus
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_CONTACTS_READ
 from services.crm.companies.store import companies
 from services.crm.contacts import rules
-from services.crm.parts import emails, phones, texts
-from services.crm.records.store import Store, indices, record_columns, reference, unnested, word
+from services.crm.parts import emails, phones
+from services.crm.records.store import RecordStore, indices, record_columns
 from services.crm.store import METADATA
 
 ORDERS: Final = ("sort_name", "create_time", "update_time")
@@ -68,7 +70,7 @@ contacts: Final = tenant_table(
 contact_keys: Final = tenant_table(
     "contact_keys",
     METADATA,
-    Column("contact_id", contacts.c.id.type, nullable=False),
+    identifier("contact_id"),
     word("kind"),
     word("key"),
     PrimaryKeyConstraint("tenant_id", "kind", "key", "contact_id"),
@@ -81,11 +83,7 @@ _C: Final = contacts.c
 _MAPPING: Final = Mapping(Contact, contacts)
 
 
-def _derived(contact: Contact) -> dict[str, Any]:
-    return {"sort_name": texts.fold(contact.display_name)}
-
-
-STORE: Final = Store(_MAPPING, contacts, _derived)
+STORE: Final = RecordStore(_MAPPING, contacts, {"sort_name": lambda contact: texts.fold(contact.display_name)})
 
 
 def _key(kind: str, normalise: Callable[[str], str]) -> Field:

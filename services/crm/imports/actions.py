@@ -26,7 +26,7 @@ class StoppedError(Exception):
 
 async def locked(work: UnitOfWork, import_id: str) -> Import:
     """Return an import that only this unit of work may change, or refuse with NOT_FOUND."""
-    current = await store.lock(work, import_id)
+    current = await store.STORE.lock(work, import_id)
     if current is None:
         raise NotFound(Common.NOT_FOUND, "no such import", resource="import")
     return current
@@ -59,7 +59,7 @@ async def step(work: UnitOfWork, current: Import, state: ImportState.ValueType) 
     current.state = state
     current.etag = etags.of(etags.version(current.etag) + 1)
     current.update_time.FromDatetime(work.now)
-    await store.put(work, current)
+    await store.STORE.update(work, current)
     work.publish(ImportUpdated(current=current))
 
 

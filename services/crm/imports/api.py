@@ -111,7 +111,7 @@ class ImportService(ImportServiceServicer):
 
 async def _get(import_id: str) -> Import:
     async with unit_of_work() as work:
-        current = await store.get(work, ids.parse(import_id))
+        current = await store.STORE.get(work, ids.parse(import_id))
     if current is None:
         raise NotFound(Common.NOT_FOUND, "no such import", resource="import")
     return current
@@ -120,7 +120,7 @@ async def _get(import_id: str) -> Import:
 def _configure(current: Import, request: StartImportRequest) -> None:
     """Take over how the import shall run; refuse what cannot be."""
     fields = list(request.fields) or [column.field for column in current.columns]
-    raise_for(list(_check(current, request, fields)))
+    raise_for(_check(current, request, fields))
     for column, field in zip(current.columns, fields, strict=True):
         column.field = field
     current.mode = request.mode or ImportMode.IMPORT_MODE_ROWS

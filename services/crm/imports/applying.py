@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from chassis.database import UnitOfWork
 from chassis.errors import Refusal
+from chassis.records import Draft, Edit
 from kith.crm.v1.companies_pb2 import Company
 from kith.crm.v1.imports_pb2 import Import, ImportDuplicates
 from services.crm.change_sets import actions as change_sets
@@ -15,7 +16,6 @@ from services.crm.imports.matching import Key, Matcher, merged
 from services.crm.imports.parsing import Row, said
 from services.crm.imports.sheet import Line
 from services.crm.records.actions import Records
-from services.crm.records.drafts import Draft, Edit
 
 CREATED, UPDATED, SKIPPED, FAILED = "created", "updated", "skipped", "failed"
 

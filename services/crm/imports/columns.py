@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from chassis import texts
 from kith.crm.v1.contacts_pb2 import ContactStatus
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.imports import cells
 from services.crm.imports.cells import CellError
-from services.crm.parts import texts
 
 Put = Callable[[Any, str, bool], None]
 """Puts the value of a cell into a record; the last argument says whether decimals stand behind a comma."""

@@ -3,15 +3,15 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from chassis import texts
 from chassis.database import UnitOfWork
-from chassis.errors import InvalidArgument, Violation
+from chassis.errors import InvalidArgument, Violation, invalid
+from chassis.records import Draft
 from kith.crm.v1.companies_pb2 import Company
 from kith.crm.v1.contacts_pb2 import Contact
 from services.crm.companies import rules, store
-from services.crm.parts import texts
 from services.crm.reasons import Reason
 from services.crm.records.actions import Records
-from services.crm.records.drafts import Draft
 
 FIELD: Final = "company"
 """What the fields of these columns begin with."""
@@ -118,7 +118,7 @@ def _unknown(wanted: Company) -> InvalidArgument:
 
 def _refusal(reason: Reason, wanted: Company, text: str) -> InvalidArgument:
     field = f"{FIELD}.domain" if wanted.domain else f"{FIELD}.name"
-    return InvalidArgument(reason, f"{field}: {text}", fields=[Violation(field, text, reason)])
+    return invalid(reason, field, text)
 
 
 def _said(wanted: Company) -> str:

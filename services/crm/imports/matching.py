@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, NamedTuple, Protocol
 
+from chassis import texts
 from chassis.database import UnitOfWork
-from chassis.errors import FailedPrecondition
 from services.crm.companies import store as companies
 from services.crm.contacts import rules as contact_rules
 from services.crm.contacts import store as contacts
-from services.crm.parts import emails, texts
-from services.crm.reasons import Reason
+from services.crm.parts import emails
+from services.crm.records import rules
 
 Find = Callable[[UnitOfWork, str, Collection[str]], Awaitable[list[tuple[str, str]]]]
 """Returns live records by keys of one kind: key, id."""
@@ -69,8 +69,7 @@ async def _find(work: UnitOfWork, keys: Collection[Key], find: Find) -> dict[Key
 
 def merged(before: Any, row: Any) -> Any:
     """Return a record with what is set in a row: single values in place of the old ones, parts of lists beside them."""
-    if before.HasField("delete_time"):
-        raise FailedPrecondition(Reason.RECORD_DELETED, "the record was deleted meanwhile")
+    rules.must_be_live("record", deleted=before.HasField("delete_time"))
     after = type(before)()
     after.CopyFrom(before)
     for field, value in row.ListFields():

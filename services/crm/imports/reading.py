@@ -37,7 +37,7 @@ def take_over(current: Import, sheet: Sheet) -> None:
 
 async def reread(request: RereadImportRequest) -> Import:
     """Read the file of an import as somebody says, and return what was found in it then."""
-    raise_for(list(_check(request)))
+    raise_for(_check(request))
     async with unit_of_work() as work:
         current = await actions.locked(work, ids.parse(request.id))
         actions.must_write(work.caller, current)

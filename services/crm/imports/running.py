@@ -14,9 +14,9 @@ from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin, ChangeSetState
 from kith.crm.v1.imports_pb2 import Import, ImportCompanies, ImportMode, ImportReport, ImportState
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import actions as change_sets
-from services.crm.change_sets import store as change_set_store
 from services.crm.change_sets.actions import NOUNS
 from services.crm.change_sets.revert import Revert
+from services.crm.change_sets.store import STORE as CHANGE_SETS
 from services.crm.imports import actions, rules, staging, store, tally
 from services.crm.imports.actions import StoppedError
 from services.crm.imports.applying import FAILED, Applied, Applier
@@ -49,7 +49,7 @@ class ImportRunner:
     async def run(self, run: Run) -> None:
         """Run an import from where it stands."""
         async with unit_of_work() as work:
-            current = await store.get(work, run.subject_id)
+            current = await store.STORE.get(work, run.subject_id)
         if current is None or current.state not in (*actions.RUNNING, ImportState.IMPORT_STATE_CANCELLING):
             await self._leave(run)
             return
@@ -86,7 +86,7 @@ class ImportRunner:
         async with unit_of_work() as work:
             await runs.done(work, run)
             current = await actions.locked(work, run.subject_id)
-            if await change_set_store.get(work, current.change_set_id) is None:
+            if await CHANGE_SETS.get(work, current.change_set_id) is None:
                 current.change_set_id = ""
             await actions.end(work, current, ImportState.IMPORT_STATE_CANCELLED)
 
@@ -232,21 +232,21 @@ async def _open(work: UnitOfWork, current: Import) -> None:
     made = change_sets.new(work, current.change_set_id, current.kind, ChangeSetOrigin.CHANGE_SET_ORIGIN_IMPORT)
     if current.companies == ImportCompanies.IMPORT_COMPANIES_CREATE:
         made.further_kinds.append(RecordKind.RECORD_KIND_COMPANY)
-    await change_set_store.add(work, made)
+    await CHANGE_SETS.insert(work, made)
 
 
 async def _grow(work: UnitOfWork, change_set_id: str, changed: int) -> None:
-    kept = await change_set_store.lock(work, change_set_id)
-    if kept is not None:
-        kept.change_set.change_count += changed
-        change_sets.step(work, kept.change_set, ChangeSetState.CHANGE_SET_STATE_OPEN)
-        await change_set_store.put(work, kept)
+    change_set = await CHANGE_SETS.lock(work, change_set_id)
+    if change_set is not None:
+        change_set.change_count += changed
+        change_sets.step(work, change_set, ChangeSetState.CHANGE_SET_STATE_OPEN)
+        await CHANGE_SETS.update(work, change_set)
 
 
 async def _close(work: UnitOfWork, change_set_id: str) -> bool:
     """Let the change set be reverted from now on; say whether there is one."""
-    kept = await change_set_store.lock(work, change_set_id)
-    if kept is not None:
-        change_sets.step(work, kept.change_set, ChangeSetState.CHANGE_SET_STATE_APPLIED)
-        await change_set_store.put(work, kept)
-    return kept is not None
+    change_set = await CHANGE_SETS.lock(work, change_set_id)
+    if change_set is not None:
+        change_sets.step(work, change_set, ChangeSetState.CHANGE_SET_STATE_APPLIED)
+        await CHANGE_SETS.update(work, change_set)
+    return change_set is not None

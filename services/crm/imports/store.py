@@ -9,37 +9,33 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
-    Uuid,
     bindparam,
     select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from chassis import etags
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database.arrays import arrays, unnested
+from chassis.database.columns import identifier, reference, resource_columns, word
 from chassis.listing import Listing
-from chassis.mapping import VERSION, Mapping
+from chassis.mapping import Mapping
+from chassis.records import Store
 from kith.crm.v1.imports_pb2 import Import
 from services.crm.imports.applying import Outcome
 from services.crm.imports.sheet import Line
-from services.crm.records.store import arrays, reference, unnested, word
 from services.crm.store import METADATA
 
 imports: Final = tenant_table(
     "imports",
     METADATA,
-    Column("id", Uuid(as_uuid=False), nullable=False),
-    Column(VERSION, BigInteger, nullable=False),
-    Column("create_time", DateTime(timezone=True), nullable=False),
-    Column("update_time", DateTime(timezone=True), nullable=False),
+    *resource_columns(),
     word("kind"),
     Column("file_name", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
@@ -66,7 +62,7 @@ def _part(name: str, *columns: Column[Any]) -> Table:
     return tenant_table(
         name,
         METADATA,
-        Column("import_id", Uuid(as_uuid=False), nullable=False),
+        identifier("import_id"),
         Column("number", BigInteger, nullable=False),
         *columns,
         PrimaryKeyConstraint("tenant_id", "import_id", "number"),
@@ -86,16 +82,9 @@ import_errors: Final = _part(
 _I: Final = imports.c
 _MAPPING: Final = Mapping(Import, imports)
 LISTING: Final = Listing(imports, columns=_MAPPING.columns, orders={"create_time": _I.create_time}, default="create_time desc")
-_GET = select(*(_I[name] for name in _MAPPING.columns)).where(_I.id == bindparam("id", type_=_I.id.type))
-_ONE: Final = Query(_GET)
-_LOCK: Final = Query(_GET.with_for_update(key_share=True))
-_ADD: Final = Query(imports.insert().values({name: bindparam(name, type_=_I[name].type) for name in _MAPPING.columns}))
-_PUT: Final = Query(
-    imports.update()
-    .where(_I.id == bindparam("own_id", type_=_I.id.type))
-    .values({name: bindparam(name, type_=_I[name].type) for name in _MAPPING.columns if name not in {"id", "create_time"}})
-)
-_DROP: Final = Query(imports.delete().where(_I.id == bindparam("id", type_=_I.id.type)))
+message: Final = _MAPPING.message
+"""How a row that the listing found is an import."""
+STORE: Final = Store(_MAPPING, imports)
 _UNUSED: Final = ("uploading", "ready")
 _ENDED: Final = ("succeeded", "failed", "cancelled")
 _FORGET: Final = Query(
@@ -142,41 +131,6 @@ _DROP_CHUNKS: Final = _removal(import_chunks)
 _DROP_ROWS: Final = _removal(import_rows)
 _DROP_ERRORS: Final = _removal(import_errors)
 _FORGET_PLANS: Final = Query(text("DISCARD PLANS"))
-
-
-def message(row: dict[str, Any]) -> Import:
-    """Return the import of a row that the listing found."""
-    return _MAPPING.message(row)
-
-
-async def get(work: UnitOfWork, import_id: str) -> Import | None:
-    """Return an import."""
-    row = await work.first(_ONE, id=import_id)
-    return None if row is None else _MAPPING.message(row)
-
-
-async def lock(work: UnitOfWork, import_id: str) -> Import | None:
-    """Return an import, and keep others from changing it until the end of the unit of work."""
-    row = await work.first(_LOCK, id=import_id)
-    return None if row is None else _MAPPING.message(row)
-
-
-async def add(work: UnitOfWork, current: Import) -> None:
-    """Keep a new import."""
-    await work.run(_ADD, **_MAPPING.values(current), version=etags.version(current.etag))
-
-
-async def put(work: UnitOfWork, current: Import) -> None:
-    """Keep an import as it is now; it was locked before."""
-    values = _MAPPING.values(current)
-    own_id = values.pop("id")
-    del values["create_time"]
-    await work.run(_PUT, **values, own_id=own_id, version=etags.version(current.etag))
-
-
-async def drop(work: UnitOfWork, import_id: str) -> None:
-    """Forget an import with all that belongs to it."""
-    await work.run(_DROP, id=import_id)
 
 
 async def forget(work: UnitOfWork, import_id: str, before: datetime) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import stamina
 
-from chassis import etags, ids
+from chassis import etags, ids, texts
 from chassis.database import failures, unit_of_work
 from chassis.errors import InvalidArgument, Violation, raise_for
 from kith.crm.v1.imports_pb2 import Import, ImportState, UploadImportRequest
@@ -12,7 +12,6 @@ from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.imports import actions, columns, reading, rules, store
 from services.crm.imports.failure import FileError
 from services.crm.imports.sniff import Sniffer
-from services.crm.parts import texts
 from services.crm.reasons import Reason
 from services.crm.records import permissions
 from services.crm.runs import actions as runs
@@ -30,7 +29,7 @@ async def receive(pieces: AsyncIterator[UploadImportRequest]) -> Import:
 
 
 async def _begin(first: UploadImportRequest) -> Import:
-    raise_for(list(_check(first)))
+    raise_for(_check(first))
     async with unit_of_work() as work:
         permissions.must_write(work.caller, first.kind)
         current = Import(id=ids.new(), etag=etags.of(1), kind=first.kind, file_name=first.file_name.strip())
@@ -38,7 +37,7 @@ async def _begin(first: UploadImportRequest) -> Import:
         current.creator_id = work.caller.user_id
         current.create_time.FromDatetime(work.now)
         current.update_time.FromDatetime(work.now)
-        await store.add(work, current)
+        await store.STORE.insert(work, current)
         await runs.ask(work, actions.FORGET, current.id, after=rules.UNUSED)
     return current
 
@@ -98,4 +97,4 @@ def _passes(error: Exception) -> bool:
 
 async def _drop(import_id: str) -> None:
     async with unit_of_work() as work:
-        await store.drop(work, import_id)
+        await store.STORE.delete(work, import_id)

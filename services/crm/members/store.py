@@ -3,20 +3,21 @@
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, Column, Text, Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Column, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis import etags
 from chassis.database import Query, UnitOfWork, tenant_table
-from chassis.mapping import VERSION, Mapping
+from chassis.database.columns import identifier, version
+from chassis.mapping import Mapping
 from kith.identity.v1.members_pb2 import Member
 from services.crm.store import METADATA
 
 members: Final = tenant_table(
     "members",
     METADATA,
-    Column("id", Uuid(as_uuid=False), nullable=False),
-    Column(VERSION, BigInteger, nullable=False),
+    identifier("id"),
+    version(),
     Column("name", Text, nullable=False),
 )
 _MAPPING: Final = Mapping(Member, members)

@@ -1,1 +1,1 @@
-"""Rules of the parts that records of several nouns share: texts, emails, phones, domains, addresses. Pure Python."""
+"""Rules of the parts that records of several nouns share: emails, phones, domains, addresses. Pure Python."""

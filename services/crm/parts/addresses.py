@@ -5,8 +5,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
+from chassis import texts
 from chassis.errors import Violation
-from services.crm.parts import texts
 
 if TYPE_CHECKING:
     from kith.crm.v1.parts_pb2 import Address

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
+from chassis import texts
 from chassis.errors import Violation
-from services.crm.parts import texts
 
 if TYPE_CHECKING:
     from kith.crm.v1.parts_pb2 import Email

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
 
+from chassis import texts
 from chassis.errors import Violation
-from services.crm.parts import texts
 
 if TYPE_CHECKING:
     from kith.crm.v1.parts_pb2 import Phone

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from chassis import ids
 from chassis.database import UnitOfWork
-from chassis.errors import InvalidArgument, Violation
+from chassis.errors import invalid
+from chassis.records import Draft
 from services.crm.members import store
 from services.crm.reasons import Reason
-from services.crm.records.drafts import Draft
 from services.crm.records.kinds import R
 
 
@@ -18,9 +18,4 @@ async def check(work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
     unknown = new - (await store.known(work, candidates) if candidates else set())
     for draft in drafts:
         if draft.after.owner_id in unknown and draft.after.owner_id != draft.before.owner_id:
-            draft.refuse(_unknown())
-
-
-def _unknown() -> InvalidArgument:
-    text = "is no member of the organisation"
-    return InvalidArgument(Reason.OWNER_UNKNOWN, f"owner_id: {text}", fields=[Violation("owner_id", text, Reason.OWNER_UNKNOWN)])
+            draft.refuse(invalid(Reason.OWNER_UNKNOWN, "owner_id", "is no member of the organisation"))

@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Uuid, bindparam, func, select
+from sqlalchemy import BigInteger, Column, DateTime, Index, bindparam, func, select
 
 from chassis import ids
 from chassis.database import Query, UnitOfWork, tenant_table
-from services.crm.records.store import reference, word
+from chassis.database.columns import identifier, moment, reference, word
 from services.crm.store import METADATA
 
 LEASE: Final = timedelta(seconds=5)
@@ -16,11 +16,11 @@ LEASE: Final = timedelta(seconds=5)
 runs: Final = tenant_table(
     "runs",
     METADATA,
-    Column("id", Uuid(as_uuid=False), nullable=False),
+    identifier("id"),
     word("kind"),
-    Column("subject_id", Uuid(as_uuid=False), nullable=False),
+    identifier("subject_id"),
     reference("user_id"),
-    Column("due_time", DateTime(timezone=True), nullable=False),
+    moment("due_time"),
     reference("lease"),
     Column("attempts", BigInteger, nullable=False),
     Index("runs_due", "tenant_id", "due_time"),

@@ -21,7 +21,7 @@ class SearchService(SearchServiceServicer):
 
     async def Search(self, request: SearchRequest, context: Context) -> SearchResponse:
         """Return the best records for a query."""
-        raise_for(list(rules.check(request.query)))
+        raise_for(rules.check(request.query))
         size = pages.size(request.page_size)
         async with unit_of_work() as work:
             hits = await self._box.find(work, request.query, request.kinds, most=rules.SEARCHED, size=size)
@@ -42,7 +42,7 @@ class SearchService(SearchServiceServicer):
 
     async def Suggest(self, request: SuggestRequest, context: Context) -> SuggestResponse:
         """Return a few records while a query is typed."""
-        raise_for(list(rules.check(request.query)))
+        raise_for(rules.check(request.query))
         async with unit_of_work() as work:
             hits = await self._box.find(work, request.query, request.kinds, most=rules.SUGGESTED_FROM, size=rules.LOOKED_AT)
         best = {(hit.kind, hit.entry.title): hit for hit in reversed(hits.values())}

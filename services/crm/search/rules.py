@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from chassis import texts
 from chassis.errors import Violation
-from services.crm.parts import phones, texts
+from services.crm.parts import phones
 
 VERSION: Final = 2
 """Version of the tokens, kept beside each. Raise it with every change of them; `kith reindex` then renews what is older."""

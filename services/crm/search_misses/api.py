@@ -39,11 +39,11 @@ class SearchMissService(SearchMissServiceServicer):
     async def DeleteSearchMiss(self, request: DeleteSearchMissRequest, context: Context) -> Empty:
         """Take one entry out of the report."""
         async with unit_of_work() as work:
-            miss = await store.lock(work, ids.parse(request.id))
+            miss = await store.STORE.lock(work, ids.parse(request.id))
             if miss is None:
                 raise NotFound(Reason.NOT_FOUND, "no such search miss", resource="search_miss")
             await work.check_etag(miss.id, miss.etag, request.etag)
-            await store.drop(work, miss.id)
+            await store.STORE.delete(work, miss.id)
             return work.answer(Empty())
 
     async def PurgeSearchMisses(self, request: PurgeSearchMissesRequest, context: Context) -> PurgeSearchMissesResponse:

@@ -10,11 +10,9 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Column,
-    DateTime,
     Index,
     Text,
     UniqueConstraint,
-    Uuid,
     bindparam,
     cast,
     func,
@@ -26,9 +24,11 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from chassis import filters, ids
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database.columns import resource_columns, word
 from chassis.filters import Fields
 from chassis.listing import Listing
 from chassis.mapping import VERSION, Mapping
+from chassis.records import Store
 from kith.crm.v1.search_misses_pb2 import SearchMiss
 from services.crm.search_misses.rules import KEPT, PEOPLE
 from services.crm.store import METADATA
@@ -36,11 +36,8 @@ from services.crm.store import METADATA
 search_misses: Final = tenant_table(
     "search_misses",
     METADATA,
-    Column("id", Uuid(as_uuid=False), nullable=False),
-    Column(VERSION, BigInteger, nullable=False),
-    Column("create_time", DateTime(timezone=True), nullable=False),
-    Column("update_time", DateTime(timezone=True), nullable=False),
-    Column("key", Text(collation="C"), nullable=False),
+    *resource_columns(),
+    word("key"),
     Column("query", Text, nullable=False),
     Column("words", JSONB, nullable=False),
     Column("kinds", JSONB, nullable=False),
@@ -52,6 +49,7 @@ search_misses: Final = tenant_table(
 )
 _M: Final = search_misses.c
 _MAPPING: Final = Mapping(SearchMiss, search_misses)
+STORE: Final = Store(_MAPPING, search_misses)
 LISTING: Final = Listing(
     search_misses,
     columns=_MAPPING.columns,
@@ -112,8 +110,6 @@ _ADD: Final = Query(
 _age: Final = tuple_(_M.update_time, _M.id)
 _last_kept: Final = select(_M.update_time, _M.id).order_by(_M.update_time.desc(), _M.id.desc()).offset(KEPT - 1).limit(1).scalar_subquery()
 _TRIM: Final = Query(search_misses.delete().where(_age < _last_kept))
-_LOCK: Final = Query(select(*(_M[name] for name in _MAPPING.columns)).where(_M.id == bindparam("id", type_=_M.id.type)).with_for_update())
-_DROP: Final = Query(search_misses.delete().where(_M.id == bindparam("id", type_=_M.id.type)))
 _CLEAR: Final = Query(search_misses.delete())
 _FORGET: Final = Query(search_misses.delete().where(_M.update_time < bindparam("before", type_=_M.update_time.type)))
 _TENANTS_TO_FORGET: Final = Query(
@@ -126,17 +122,6 @@ async def add(work: UnitOfWork, misses: Collection[Miss]) -> None:
     rows = [_row(miss) for miss in misses]
     await work.send(_ADD, **{f"given_{name}": [row[name] for row in rows] for name in (*_GIVEN, "people")})
     await work.send(_TRIM)
-
-
-async def lock(work: UnitOfWork, miss_id: str) -> SearchMiss | None:
-    """Return an entry, and keep others from changing it until the end of the unit of work."""
-    row = await work.first(_LOCK, id=miss_id)
-    return None if row is None else _MAPPING.message(row)
-
-
-async def drop(work: UnitOfWork, miss_id: str) -> None:
-    """Take an entry out of the report."""
-    await work.run(_DROP, id=miss_id)
 
 
 async def clear(work: UnitOfWork) -> int:

@@ -2,19 +2,20 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Text, bindparam, select
+from sqlalchemy import Column, PrimaryKeyConstraint, Text, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from chassis import etags
 from chassis.database import Query, Row, UnitOfWork, tenant_table
-from chassis.mapping import VERSION, Mapping
+from chassis.database.columns import version
+from chassis.mapping import Mapping
 from kith.identity.v1.tenants_pb2 import Tenant
 from services.crm.store import METADATA
 
 tenants: Final = tenant_table(
     "tenants",
     METADATA,
-    Column(VERSION, BigInteger, nullable=False),
+    version(),
     Column("region", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
     Column("locale", Text, nullable=False),

@@ -7,8 +7,9 @@ from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Text, bi
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.database import Query, UnitOfWork, global_table
+from chassis.database.columns import moment
 from services.identity.attempts.rules import Count
-from services.identity.store import METADATA, found, moment
+from services.identity.store import METADATA, found
 
 attempts: Final = global_table(
     "attempts",

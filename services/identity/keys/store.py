@@ -7,8 +7,9 @@ from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, PrimaryKeyCo
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.database import Query, Row, UnitOfWork, global_table
+from chassis.database.columns import moment
 from services.identity.keys.rules import Key, State, Use
-from services.identity.store import METADATA, moment
+from services.identity.store import METADATA
 
 keys: Final = global_table(
     "keys",

@@ -2,7 +2,6 @@
 
 from chassis import errors
 from chassis.database import unit_of_work
-from chassis.errors import InvalidArgument, Violation
 from chassis.interceptors.chain import Context
 from chassis.listing import Ask
 from kith.identity.v1.me_pb2 import User
@@ -49,6 +48,5 @@ class MemberService(MemberServiceServicer):
 
 def _role(member: Member) -> Role.ValueType:
     if member.role not in roles.PERMISSIONS:
-        violation = Violation("member.role", "must be one of the built-in roles", Reason.ROLE_UNKNOWN)
-        raise InvalidArgument(Reason.ROLE_UNKNOWN, "member.role: no such role", fields=[violation])
+        raise errors.invalid(Reason.ROLE_UNKNOWN, "member.role", "must be one of the built-in roles")
     return member.role

@@ -5,17 +5,18 @@ from typing import Final
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Text, Uuid, bindparam, func, select
 
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database.columns import resource_columns
 from chassis.listing import Ask, Listing
 from chassis.mapping import Mapping
 from kith.identity.v1.members_pb2 import Member, Role
-from services.identity.store import METADATA, first_version, found, resource
+from services.identity.store import METADATA, first_version, found
 
 ROLES: Final = ("owner", "admin", "manager", "member", "read_only", "billing")
 
 memberships: Final = tenant_table(
     "memberships",
     METADATA,
-    *resource(),
+    *resource_columns(),
     Column("role", Text(collation="C"), CheckConstraint(f"role IN {ROLES}", name="memberships_role"), nullable=False),
     Column("name_key", Text(collation="C"), nullable=False),
     ForeignKeyConstraint(["id"], ["users.id"], name="memberships_user_id"),

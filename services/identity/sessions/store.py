@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Column,
+    DateTime,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
@@ -19,9 +20,10 @@ from sqlalchemy import (
 )
 
 from chassis.database import Query, UnitOfWork, global_table
+from chassis.database.columns import identifier, moment, word
 from services.identity.sessions.refresh_tokens import RefreshToken
 from services.identity.sessions.rules import Family
-from services.identity.store import METADATA, identifier, moment
+from services.identity.store import METADATA
 
 sessions: Final = global_table(
     "sessions",
@@ -30,7 +32,7 @@ sessions: Final = global_table(
     identifier("family"),
     identifier("user_id"),
     identifier("home"),  # the tenant that its tokens are for; no tenant_id, since the row is not that tenant's
-    Column("key_id", Text(collation="C"), nullable=False),
+    word("key_id"),
     Column("generation", BigInteger, nullable=False),
     Column("secret_hash", LargeBinary, nullable=False),
     Column("replays", BigInteger, nullable=False),
@@ -38,7 +40,7 @@ sessions: Final = global_table(
     moment("rotate_time"),
     moment("idle_expire_time"),
     moment("expire_time"),
-    moment("end_time", nullable=True),
+    Column("end_time", DateTime(timezone=True)),
     Column("network", Text(collation="C"), nullable=False),
     Column("client_ip", Text, nullable=False),
     Column("user_agent", Text, nullable=False),

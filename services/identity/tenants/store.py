@@ -5,15 +5,16 @@ from typing import Final
 from sqlalchemy import Column, Text, bindparam, select
 
 from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database.columns import resource_columns
 from chassis.errors import NotFound, Reason
 from chassis.mapping import Mapping
 from kith.identity.v1.tenants_pb2 import Tenant
-from services.identity.store import METADATA, first_version, found, resource
+from services.identity.store import METADATA, first_version, found
 
 tenants: Final = tenant_table(
     "tenants",
     METADATA,
-    *resource(),
+    *resource_columns(),
     Column("name", Text, nullable=False),
     Column("locale", Text, nullable=False),
     Column("time_zone", Text, nullable=False),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chassis.database import UnitOfWork
-from chassis.errors import AlreadyExists, InvalidArgument, Violation
+from chassis.errors import AlreadyExists, Violation, invalid
 from kith.identity.v1.me_pb2 import User
 from services.identity.reasons import Reason
 from services.identity.rules import Email
@@ -15,8 +15,7 @@ async def accept_password(hasher: Hasher, password: str, *, about: Iterable[str]
     """Return the hash of a good password; refuse a weak one. `about` is what others know about the person."""
     weakness = await hasher.weakness(password, about)
     if weakness:
-        violation = Violation("password", weakness, Reason.PASSWORD_WEAK)
-        raise InvalidArgument(Reason.PASSWORD_WEAK, f"password: {weakness}", fields=[violation])
+        raise invalid(Reason.PASSWORD_WEAK, "password", weakness)
     return await hasher.hash(password)
 
 

@@ -8,14 +8,15 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis import ids
 from chassis.database import Query, UnitOfWork, global_table
+from chassis.database.columns import identifier, moment, resource_columns
 from chassis.mapping import Mapping
 from kith.identity.v1.me_pb2 import User
-from services.identity.store import METADATA, first_version, identifier, moment, resource
+from services.identity.store import METADATA, first_version
 
 users: Final = global_table(
     "users",
     METADATA,
-    *resource(),
+    *resource_columns(),
     Column("email", Text, nullable=False),
     Column("email_key", Text(collation="C"), nullable=False),
     Column("name", Text, nullable=False),

@@ -111,7 +111,7 @@ def test_no_list_reads_a_table_from_end_to_end(runtime: psycopg.Connection[Any],
 
 
 @pytest.mark.parametrize("store", [contacts.STORE, companies.STORE], ids=["contacts", "companies"])
-@pytest.mark.parametrize("statement", ["_get", "_many", "_lock", "_remove", "_due", "_unfound"])
+@pytest.mark.parametrize("statement", ["_get", "_lock", "_delete", "_get_many", "_lock_many", "_delete_many", "_due", "_unfound"])
 def test_no_read_or_write_by_id_reads_a_table_from_end_to_end(runtime: psycopg.Connection[Any], store: Any, statement: str) -> None:
     query: Query = getattr(store, statement)
     values = {"id": OWNER, "ids": [OWNER, TENANT], "before": datetime(2026, 1, 1, tzinfo=UTC), "most": 500, "after": OWNER}

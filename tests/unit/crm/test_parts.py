@@ -1,11 +1,11 @@
-"""Emails, domains, texts, tags and addresses as people type them."""
+"""Emails, domains and addresses as people type them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kith.crm.v1.parts_pb2 import Address, Email
-from services.crm.parts import addresses, domains, emails, tags, texts
+from services.crm.parts import addresses, domains, emails
 
 
 @pytest.mark.parametrize(
@@ -61,30 +61,6 @@ def test_what_is_no_domain_is_refused(typed: str) -> None:
 @given(st.text(max_size=60))
 def test_a_domain_is_tidied_once(typed: str) -> None:
     assert domains.tidy(domains.tidy(typed)) == domains.tidy(typed)
-
-
-@pytest.mark.parametrize(
-    ("left", "right"), [("Ängström", "angstrom"), ("  Ann   Lee ", "ann lee"), ("STRASSE", "straße"), ("José", "jose"), ("\uff21nn", "ann")]
-)
-def test_folded_texts_have_no_case_accents_and_surplus_spaces(left: str, right: str) -> None:
-    assert texts.fold(left) == texts.fold(right)
-
-
-@given(st.text(max_size=300))
-def test_folding_twice_is_folding_once_and_fits_an_index(text: str) -> None:
-    folded = texts.fold(text)
-    assert texts.fold(folded) == folded
-    assert len(folded.encode()) <= 4 * texts.FOLDED_LENGTH
-
-
-@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
-def test_what_postgresql_cannot_hold_is_refused(text: str) -> None:
-    assert [violation.field for violation in texts.check("title", text, 100)] == ["title"]
-
-
-def test_tags_stand_once_and_none_is_empty() -> None:
-    assert tags.tidy([" a", "b", "a "]) == ["a", "b"]
-    assert [violation.field for violation in tags.check(["a", "", "x" * 51])] == ["tags[1]", "tags[2]"]
 
 
 def test_an_address_is_tidied() -> None:

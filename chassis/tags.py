@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from chassis import texts
 from chassis.errors import Violation
-from services.crm.parts import texts
 
 MOST: Final = 50
 LENGTH: Final = 50

@@ -1,0 +1,178 @@
+"""What is done with records, one or five hundred at a time, and always in this order: look, check, decide, write, say."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+
+from chassis import contract, etags, ids, masks
+from chassis.database import UnitOfWork
+from chassis.errors import NotFound, Reason, Refusal
+from chassis.records.batches import BatchStore
+from chassis.records.drafts import Draft, Edit
+from chassis.records.resource import resource
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """The events of one noun."""
+
+    created: type[Message]
+    updated: type[Message]
+    deleted: type[Message]
+
+
+class Records(ABC, Generic[M]):
+    """The records of one noun, such as "contact"; a subclass says what only this noun does."""
+
+    def __init__(self, noun: str, kind: type[M], store: BatchStore[M], events: Events) -> None:
+        self.noun = noun
+        self.kind = kind
+        self.store = store
+        self.events = events
+
+    @abstractmethod
+    async def settle(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
+        """Bring drafts to the form in which they are kept; refuse each that breaks a rule or names what is not there."""
+
+    def begin(self, work: UnitOfWork, after: M) -> None:
+        """Fill in what a new record has although nobody said it; nothing, unless a noun says what."""
+
+    def must_be_open(self, before: M) -> None:
+        """Refuse to change a record that is as it is; a noun says which."""
+
+    async def written(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
+        """Keep what hangs on records that were just written; nothing, unless a noun says what."""
+
+    async def get(self, work: UnitOfWork, record_id: str) -> M:
+        """Return a record, or refuse with NOT_FOUND."""
+        record = await self.store.get(work, ids.parse(record_id))
+        if record is None:
+            raise self._not_found()
+        return record
+
+    async def get_many(self, work: UnitOfWork, wanted: Sequence[str]) -> tuple[list[M], list[str]]:
+        """Return the records that exist in the order of the ids, and the ids of those that do not; each once."""
+        distinct = list(dict.fromkeys(wanted))
+        found = await self.store.get_many(work, [each for each in distinct if ids.valid(each)])
+        return [found[each] for each in distinct if each in found], [each for each in distinct if each not in found]
+
+    async def create(self, work: UnitOfWork, wanted: M) -> M:
+        """Keep a new record and say so; what only the server may fill in is not taken over."""
+        draft = self.new(work, masks.apply(self.kind(), wanted, FieldMask(paths=["*"])))
+        await self.settle(work, [draft])
+        await self.write_new(work, [draft])
+        return draft.outcome()
+
+    async def update(self, work: UnitOfWork, edits: Sequence[tuple[M, FieldMask]]) -> list[Draft[M]]:
+        """Change the masked fields of records."""
+
+        def edit(wanted: M, mask: FieldMask) -> Edit[M]:
+            named = resource(wanted)
+            return Edit(named.id, named.etag, lambda before: self._masked(before, wanted, mask))
+
+        return await self.change(work, [edit(wanted, mask) for wanted, mask in edits])
+
+    async def change(self, work: UnitOfWork, edits: Sequence[Edit[M]]) -> list[Draft[M]]:
+        """Change records, each for itself. What changes nothing is not written, and nobody is told."""
+        drafts = await self.draft_changes(work, edits)
+        await self.write_changes(work, drafts)
+        return drafts
+
+    async def delete(self, work: UnitOfWork, named: Sequence[tuple[str, str]]) -> list[Draft[M]]:
+        """Remove records for good, named by id and etag; what events told of persons in them can be read no longer."""
+        drafts = await self.look(work, [Edit(record_id, etag, self._gone) for record_id, etag in named])
+        gone = [draft for draft in drafts if draft.refusal is None]
+        if gone:
+            await self.store.delete_many(work, [draft.id for draft in gone])
+        if gone and contract.holds_sensitive(self.kind.DESCRIPTOR):
+            await work.forget(*(draft.id for draft in gone))
+        for draft in gone:
+            work.publish(self.events.deleted(**{self.noun: draft.after}), before=draft.before)
+        return drafts
+
+    def new(self, work: UnitOfWork, after: M) -> Draft[M]:
+        """Return the draft of a new record, which gets its id here."""
+        self._stamp(work, after, ids.new(), 1)
+        made = resource(after)
+        made.create_time.CopyFrom(made.update_time)
+        self.begin(work, after)
+        return Draft(self.kind(), after)
+
+    async def draft_changes(self, work: UnitOfWork, edits: Sequence[Edit[M]]) -> list[Draft[M]]:
+        """Lock the records and return the drafts that `change` writes."""
+        drafts = await self.look(work, edits)
+        await self.settle(work, [draft for draft in drafts if draft.changes])
+        return drafts
+
+    async def look(self, work: UnitOfWork, edits: Sequence[Edit[M]]) -> list[Draft[M]]:
+        """Lock the records and return their drafts; an edit of what is not there or not as expected is refused."""
+        stored = await self.store.lock_many(work, sorted(edit.id for edit in edits if ids.valid(edit.id)))
+        return [await self._draft(work, edit, stored.get(edit.id)) for edit in edits]
+
+    async def write_new(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
+        """Keep drafts of new records, but for those that were refused, and say so."""
+        made = [draft for draft in drafts if draft.refusal is None]
+        if made:
+            await self.store.insert_many(work, [draft.after for draft in made])
+            await self.written(work, made)
+        for draft in made:
+            work.publish(self.events.created(**{self.noun: draft.after}))
+
+    async def write_changes(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
+        """Keep drafts of records that are there, but for those that were refused or change nothing, and say so."""
+        for draft in await self.write(work, drafts):
+            fields = masks.changed(draft.before, draft.after)
+            work.publish(self.events.updated(**{self.noun: draft.after}, changed=fields), before=draft.before)
+
+    async def write(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> list[Draft[M]]:
+        """Keep drafts as `write_changes` does, and return those that were; what became of them is for the caller to say."""
+        changed = [draft for draft in drafts if draft.changes]
+        for draft in changed:
+            before = resource(draft.before)
+            self._stamp(work, draft.after, before.id, etags.version(before.etag) + 1)
+        if changed:
+            await self.store.update_many(work, [draft.after for draft in changed])
+            await self.written(work, changed)
+        return changed
+
+    def copy(self, record: M) -> M:
+        """Return a record like this one."""
+        copy = self.kind()
+        copy.CopyFrom(record)
+        return copy
+
+    async def _draft(self, work: UnitOfWork, edit: Edit[M], before: M | None) -> Draft[M]:
+        if before is None:
+            return Draft(self.kind(), self.kind(), self._not_found())
+        try:
+            after = edit.change(before)
+            there = resource(before)
+            await work.check_etag(there.id, there.etag, edit.etag)
+        except Refusal as refusal:
+            return Draft(before, before, refusal)
+        return Draft(before, after)
+
+    def _masked(self, before: M, wanted: M, mask: FieldMask) -> M:
+        self.must_be_open(before)
+        return masks.apply(before, wanted, mask)
+
+    def _gone(self, before: M) -> M:
+        """Return what is told of a record that is removed: which one it was."""
+        self.must_be_open(before)
+        there = resource(before)
+        return self.kind(id=there.id, etag=etags.of(etags.version(there.etag) + 1))
+
+    def _stamp(self, work: UnitOfWork, record: M, record_id: str, version: int) -> None:
+        stamped = resource(record)
+        stamped.id = record_id
+        stamped.etag = etags.of(version)
+        stamped.update_time.FromDatetime(work.now)
+
+    def _not_found(self) -> NotFound:
+        return NotFound(Reason.NOT_FOUND, f"no such {self.noun}", resource=self.noun)
