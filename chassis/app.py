@@ -128,7 +128,7 @@ class App(Generic[S]):
 
     def _server(self, wiring: Wiring, trust: Trust, database: Database) -> server.Server:
         settings = self._settings
-        servicers = [*wiring.servicers, SubjectKeyService()]
+        servicers = [*wiring.servicers, SubjectKeyService(self._name)]
         return server.Server(
             servicers,
             Chain(self._stages(trust), server.methods(servicers), database),

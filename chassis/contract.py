@@ -238,6 +238,13 @@ def live_events() -> tuple[LiveEvent, ...]:
 
 
 @cache
+def key_readers(service: str) -> frozenset[str]:
+    """Return the other services that may have the keys to the personal fields of a service's events."""
+    files = (file for file in image().file if file.package.startswith(f"{PREFIX}{service}."))
+    return frozenset(name for file in files for name in file.options.Extensions[options_pb2.key_readers])
+
+
+@cache
 def key_set_method() -> str:
     """Return the path of the one RPC that answers with the key set; nobody has to know which service signs."""
     found = [

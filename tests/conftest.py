@@ -173,8 +173,12 @@ async def channel(platform: Wiring) -> AsyncIterator[Channel]:
 
 @pytest.fixture(scope="session")
 def service_token(platform: Wiring) -> ServiceToken:
-    """`service_token("crm", tenant_id)` returns a token with which the operator's tools call a service."""
-    return ServiceSigner(service=OPERATOR, key=load_key(platform.secrets.service_key(OPERATOR))).token
+    """`service_token("crm", tenant_id)` returns a token with which the operator's tools, or the process named by `by`, call a service."""
+
+    def token(audience: str, tenant_id: str = "", *, by: str = OPERATOR) -> str:
+        return ServiceSigner(service=by, key=load_key(platform.secrets.service_key(by))).token(audience, tenant_id)
+
+    return token
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from chassis import contract, names
+from chassis.contract import ContractError
 from chassis.database import Database
 from chassis.database.pipeline import Pipeline
 from chassis.events.broker import Broker
@@ -109,8 +110,20 @@ def consumers(
     opener: Callable[[str], Opener],
     dsn: str,
 ) -> list[Consumer]:
-    """Return a consumer for each stream that the handlers need; `opener` gives what opens the events of a service."""
+    """Return a consumer for each stream that the handlers need; `opener` gives what opens the events of a service.
+
+    Raises ContractError when one of these events holds personal data that the service may not read.
+    """
+    wanted = by_source(handlers)
+    for source, subscriptions in wanted.items():
+        _must_read(service, source, subscriptions)
     return [
         Consumer(broker, service=service, source=source, subscriptions=subscriptions, database=database, opener=opener(source), dsn=dsn)
-        for source, subscriptions in by_source(handlers).items()
+        for source, subscriptions in wanted.items()
     ]
+
+
+def _must_read(service: str, source: str, subscriptions: Subscriptions) -> None:
+    sealed = [kind for kind, each in subscriptions.items() if contract.SEALED in each.kind.DESCRIPTOR.fields_by_name]
+    if sealed and source != service and service not in contract.key_readers(source):
+        raise ContractError(f"{service} handles {sealed[0]} and is no reader of {source}'s keys")

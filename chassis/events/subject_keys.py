@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from chassis import errors, ids
+import structlog
+
+from chassis import contract, errors, ids
 from chassis.clients import Clients
 from chassis.context import current
 from chassis.database import NO_TENANT, unit_of_work
@@ -23,20 +25,30 @@ from kith.common.v1.subject_keys_pb2 import (
 )
 from kith.common.v1.subject_keys_pb2_grpc import SubjectKeyServiceServicer, SubjectKeyServiceStub
 
+log = structlog.get_logger()
+
 LOOKING: Final = 4  # tenants whose keys one question looks up at the same time, so that it leaves connections to others
 
 
 class SubjectKeyService(SubjectKeyServiceServicer):
-    """Gives away the keys of the service's own records: from memory what this process used a moment ago, else from its database."""
+    """Gives away the keys of the service's own records: from memory what this process used a moment ago, else from its database.
+
+    They go to the services that the contract names as readers (`key_readers` in the service's events.proto), and to nobody else.
+    """
+
+    def __init__(self, service: str) -> None:
+        self._service = service
 
     async def BatchGetSubjectKeys(self, request: BatchGetSubjectKeysRequest, context: Context) -> BatchGetSubjectKeysResponse:
         """Return the keys of records of the tenant that the service token is for."""
+        self._must_be_reader()
         _check("ids", len(request.ids))
         found = await _keys(current().caller.tenant_id, request.ids)
         return BatchGetSubjectKeysResponse(subject_keys=_shown(found), missing_ids=[each for each in request.ids if each not in found])
 
     async def SearchSubjectKeys(self, request: SearchSubjectKeysRequest, context: Context) -> SearchSubjectKeysResponse:
         """Return the keys of records of several tenants, each tenant's looked up by itself."""
+        self._must_be_reader()
         if current().caller.tenant_id:
             raise PermissionDenied(Reason.PERMISSION_MISSING, "the service token is for one tenant")
         _check("tenants", sum(len(each.ids) for each in request.tenants))
@@ -49,6 +61,13 @@ class SubjectKeyService(SubjectKeyServiceServicer):
                 return TenantSubjectKeys(tenant_id=of.tenant_id, subject_keys=_shown(await _keys(of.tenant_id, of.ids)))
 
         return SearchSubjectKeysResponse(tenants=await asyncio.gather(*map(keys, request.tenants)))
+
+    def _must_be_reader(self) -> None:
+        """Refuse a service that the contract does not let read the personal fields of this one's events."""
+        caller = current().caller.service
+        if caller not in contract.key_readers(self._service):
+            log.warning("subject_keys_refused", caller=caller)
+            raise PermissionDenied(Reason.PERMISSION_MISSING, f"the contract does not name {caller} as a reader of these keys")
 
 
 def local() -> Opener:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from stack.contract_check import events, fields, lock, policies, reasons, routes, shapes
+from stack.contract_check import events, fields, lock, permissions, policies, reasons, routes, shapes
 from stack.contract_check.fault import Fault
 from stack.contract_check.image import Image
 from stack.generate import CONTRACT, ROOT
@@ -16,7 +16,7 @@ LOCK: Final = ROOT / "protos" / "contract.lock.json"
 
 def faults(image: Image) -> Iterator[Fault]:
     """Yield everything that is wrong with a contract by itself."""
-    for check in (policies.check, shapes.check, routes.check, fields.check, events.check, reasons.check):
+    for check in (policies.check, permissions.check, shapes.check, routes.check, fields.check, events.check, reasons.check):
         yield from check(image)
 
 

@@ -1,4 +1,4 @@
-"""Every message of an `events.proto` has a subject of its own package and a key, and personal fields have a place to be sealed in."""
+"""Every message of an `events.proto` has a subject of its own package and a key; personal fields have a place to be sealed in."""
 
 import re
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ _SEALED: Final = (FieldDescriptorProto.TYPE_BYTES, 15)  # the last number whose 
 
 def check(image: Image) -> Iterator[Fault]:
     """Report events without a subject or a key, and subjects that are foreign, malformed or taken."""
+    yield from _check_readers(image)
     taken: dict[str, str] = {}
     for message in image.messages.values():
         if message.event is None:
@@ -51,6 +52,20 @@ def _check_sealed(image: Image, message: Message) -> Iterator[Fault]:
         yield Fault(message.where, f"{message.full_name} holds personal data and has no `bytes {SEALED} = {_SEALED[1]}`")
     if field is not None and not personal:
         yield Fault(message.where, f"{message.full_name} has a field {SEALED} and holds nothing personal")
+
+
+def _check_readers(image: Image) -> Iterator[Fault]:
+    """Report readers of keys that no service is, and personal data that is shown live by somebody who may not read it."""
+    services = {method.package for method in image.methods}
+    showing = {method.package for method in image.methods if method.policy and method.policy.live_ticket}
+    for message in image.messages.values():
+        if message.event is None or SEALED not in message.fields:
+            continue
+        readers = {f"kith.{name}.v1" for name in image.key_readers(message.package)}
+        for reader in sorted(readers - (services - {message.package})):
+            yield Fault(message.where, f"{message.full_name} lets {reader} read its keys, which is no other service")
+        if message.event.permission and not showing <= readers:
+            yield Fault(message.where, f"{message.full_name} is shown live by {min(showing)}, which may not read its keys")
 
 
 def _check_live(image: Image, message: Message) -> Iterator[Fault]:

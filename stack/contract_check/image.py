@@ -158,14 +158,20 @@ class Image:
         )
 
     @cached_property
+    def permission_enum(self) -> Enum:
+        """The enum of all permissions."""
+        (found,) = (each for each in self.enums if f"{each.package}.{each.name}" == permissions_pb2.Permission.DESCRIPTOR.full_name)
+        return found
+
+    @cached_property
     def permissions(self) -> Mapping[int, str]:
         """Names of the permissions by their numbers."""
-        return {
-            value.number: value.name
-            for enum in self.enums
-            if f"{enum.package}.{enum.name}" == permissions_pb2.Permission.DESCRIPTOR.full_name
-            for value in enum.proto.value
-        }
+        return {value.number: value.name for value in self.permission_enum.proto.value}
+
+    def key_readers(self, package: str) -> frozenset[str]:
+        """Return the services that may have the keys to the personal fields of a package's events."""
+        files = [file for file in self.files if file.package == package]
+        return frozenset(name for file in files for name in file.options.Extensions[options_pb2.key_readers])
 
     def resolve(self, message: str, path: str) -> Field | None:
         """Follow a dotted path of singular fields from a message; None when it leads nowhere."""

@@ -37,7 +37,7 @@ def told(nats_admin: Client, channel: Channel, service_token: ServiceToken) -> T
 
         async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
             tenants = [TenantRecords(tenant_id=tenant_id, ids=subjects) for tenant_id, subjects in records.items()]
-            metadata = (("x-kith-service", service_token(service)),)
+            metadata = (("x-kith-service", service_token(service, by=min(contract.key_readers(service)))),)
             answer = await stub.SearchSubjectKeys(SearchSubjectKeysRequest(tenants=tenants), metadata=metadata)
             return {(of.tenant_id, each.id): each.secret_key for of in answer.tenants for each in of.subject_keys}
 

@@ -1,44 +1,28 @@
-"""The built-in roles: named sets of permissions (ID-30). A new permission is given to the owner by itself, to the others here."""
+"""The built-in roles: sets of permissions (ID-30). Who holds a permission from the start is said beside it in the contract."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from kith.identity.v1.members_pb2 import Role
-from kith.options.v1.permissions_pb2 import (
-    PERMISSION_CRM_CHANGE_SETS_READ,
-    PERMISSION_CRM_CHANGE_SETS_WRITE,
-    PERMISSION_CRM_COMPANIES_READ,
-    PERMISSION_CRM_COMPANIES_WRITE,
-    PERMISSION_CRM_CONTACTS_READ,
-    PERMISSION_CRM_CONTACTS_WRITE,
-    PERMISSION_CRM_EXPORTS_READ,
-    PERMISSION_CRM_IMPORTS_READ,
-    PERMISSION_CRM_IMPORTS_WRITE,
-    PERMISSION_CRM_SEARCH_MISSES_READ,
-    PERMISSION_CRM_SEARCH_MISSES_WRITE,
-    PERMISSION_IDENTITY_MEMBERS_READ,
-    Permission,
-)
+from kith.options.v1.grants_pb2 import Grant, Rung, grant
+from kith.options.v1.permissions_pb2 import Permission
 
-_BILLING: Final = frozenset({PERMISSION_IDENTITY_MEMBERS_READ})
-_READ_ONLY: Final = frozenset({PERMISSION_IDENTITY_MEMBERS_READ, PERMISSION_CRM_CONTACTS_READ, PERMISSION_CRM_COMPANIES_READ})
-_MEMBER: Final = _READ_ONLY | {
-    PERMISSION_CRM_CONTACTS_WRITE,
-    PERMISSION_CRM_COMPANIES_WRITE,
-    PERMISSION_CRM_CHANGE_SETS_READ,
-    PERMISSION_CRM_CHANGE_SETS_WRITE,
-    PERMISSION_CRM_IMPORTS_READ,
-    PERMISSION_CRM_IMPORTS_WRITE,
+Held = frozenset[Permission.ValueType]
+
+_GRANTS: Final[Mapping[Permission.ValueType, Grant]] = {
+    number: Permission.DESCRIPTOR.values_by_number[number].GetOptions().Extensions[grant] for number in Permission.values()
 }
-_MANAGER: Final = _MEMBER | {PERMISSION_CRM_EXPORTS_READ}
-_ADMIN: Final = _MANAGER | {PERMISSION_CRM_SEARCH_MISSES_READ, PERMISSION_CRM_SEARCH_MISSES_WRITE}
-_OWNER: Final = frozenset(number for number in Permission.values() if number)
 
-PERMISSIONS: Final[Mapping[Role.ValueType, frozenset[Permission.ValueType]]] = {
-    Role.ROLE_OWNER: _OWNER,
-    Role.ROLE_ADMIN: _ADMIN,
-    Role.ROLE_MANAGER: _MANAGER,
-    Role.ROLE_MEMBER: _MEMBER,
-    Role.ROLE_READ_ONLY: _READ_ONLY,
-    Role.ROLE_BILLING: _BILLING,
+
+def _of_rung(rung: Rung.ValueType) -> Held:
+    return frozenset(number for number, granted in _GRANTS.items() if Rung.RUNG_UNSPECIFIED < granted.lowest <= rung)
+
+
+PERMISSIONS: Final[Mapping[Role.ValueType, Held]] = {
+    Role.ROLE_OWNER: _of_rung(Rung.RUNG_OWNER),
+    Role.ROLE_ADMIN: _of_rung(Rung.RUNG_ADMIN),
+    Role.ROLE_MANAGER: _of_rung(Rung.RUNG_MANAGER),
+    Role.ROLE_MEMBER: _of_rung(Rung.RUNG_MEMBER),
+    Role.ROLE_READ_ONLY: _of_rung(Rung.RUNG_READ_ONLY),
+    Role.ROLE_BILLING: frozenset(number for number, granted in _GRANTS.items() if granted.billing),
 }

@@ -7,6 +7,8 @@ import pytest
 
 from chassis import ids
 from chassis.clients import Clients
+from chassis.contract import ContractError
+from chassis.events import consumers
 from chassis.events.subject_keys import remote
 from chassis.sealing.keys import SubjectKey, label
 from chassis.sealing.opening import Incoming
@@ -70,3 +72,9 @@ async def test_keys_are_asked_for_with_one_question(tenants: int) -> None:
     names = [cast("ContactCreated", event.message).contact.given_name for event in events]
     assert names == [str(place) for place in range(tenants)]
     assert service.asked == [("BatchGetSubjectKeys", events[0].tenant_id) if tenants == 1 else ("SearchSubjectKeys", "")]
+
+
+def test_a_service_does_not_come_up_to_handle_what_it_may_not_read() -> None:
+    nothing = cast("Any", None)
+    with pytest.raises(ContractError, match=r"billing handles crm\.contact\.created\.v1 and is no reader of crm's keys"):
+        consumers(nothing, service="billing", handlers=[{ContactCreated: nothing}], database=nothing, opener=nothing, dsn="")
