@@ -4,9 +4,8 @@ They follow the binary mode of CloudEvents, with NATS's own id for de-duplicatio
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import orjson
 
@@ -25,10 +24,10 @@ _NAMES: Final = {
     "traceparent": "traceparent",
     "actor": "actor",
 }
+"""Headers by the fields of an envelope, in their order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One event from outside. `type` is the contract's subject, `key` its aggregate's id, `version` the aggregate's."""
 
     id: str
@@ -37,9 +36,9 @@ class Envelope:
     time: str
     tenant_id: str
     key: str
-    version: int
     traceparent: str = ""
     actor: str = ""
+    version: int = 0
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
@@ -52,7 +51,7 @@ class Envelope:
             id=str(row["id"]),
             type=kind,
             source=service_of(kind),
-            time=created.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            time=created.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z",
             tenant_id=tenant_id,
             key=row["key"],
             version=row["version"],
@@ -71,9 +70,9 @@ class Envelope:
 
     def headers(self) -> dict[str, str]:
         """Return the headers to publish with."""
-        said = {name: getattr(self, field) for field, name in _NAMES.items()}
-        rest = {"ce-id": self.id, "content-type": CONTENT_TYPE, "kith-version": str(self.version)}
-        return {name: value for name, value in {**said, **rest}.items() if value}
+        said = dict(zip(_NAMES.values(), self[:-1], strict=True))
+        said |= {"ce-id": self.id, "content-type": CONTENT_TYPE, "kith-version": str(self.version)}
+        return said if all(said.values()) else {name: value for name, value in said.items() if value}
 
 
 def service_of(kind: str) -> str:

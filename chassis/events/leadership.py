@@ -53,7 +53,8 @@ async def lead(dsn: str, duty: str, work: Work, stopping: asyncio.Event) -> None
 async def sleep_unless(event: asyncio.Event, seconds: float) -> None:
     """Return when the event is set, or after the time."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def _is_mine(connection: Pipeline, duty: str) -> bool:

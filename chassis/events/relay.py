@@ -9,7 +9,7 @@ from typing import Final, Self
 import nats.errors
 import structlog
 from nats.js.errors import APIError
-from sqlalchemy import ARRAY, BigInteger, Double, Text, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, Double, Text, bindparam, func, select, text
 
 from chassis import names
 from chassis.database import outbox
@@ -25,7 +25,6 @@ from chassis.events.window import Message, Window
 from chassis.telemetry import metrics
 
 BATCH: Final = 1024  # rows read at once
-WINDOW: Final = 256  # acknowledgements outstanding at once; one by one is six times slower
 POLL: Final = 0.25  # seconds between two looks at the outbox when nobody pokes: commits of other processes
 FIRST_PAUSE: Final = 0.1  # seconds after a failure, doubled up to
 LONGEST_PAUSE: Final = 10.0
@@ -35,8 +34,10 @@ COUNTED: Final = 10_000  # rows; a longer backlog is not counted to its end
 
 TOO_LARGE: Final = 10054  # JSStreamMessageExceedsMaximumErr of nats-server
 
+_FORGETFUL: Final = Query(text("SET synchronous_commit TO off"))
+"""A server that crashes may forget the marks of the last moments: what they are on is carried again, and the stream has it already."""
 _PENDING: Final = Query(
-    select(table)
+    select(*(column for column in table.c if column is not table.c.published_at))
     .where(table.c.published_at.is_(None), table.c.key != func.all(bindparam("held", type_=ARRAY(Text()))))
     .order_by(table.c.seq)
     .limit(bindparam("size", type_=BigInteger()))
@@ -76,28 +77,34 @@ class Relay:
 
     async def _carry(self, connection: Pipeline) -> None:
         """Carry until nothing is left after the stop; come back after a pause when NATS takes nothing."""
-        pause = FIRST_PAUSE
+        await connection.ask(_FORGETFUL, {})
+        pause, carried, failed = FIRST_PAUSE, list[int](), False
         while True:
             last = self._stopping.is_set()  # before the look: what is committed before the stop has to be seen by it
             self._poked.clear()
-            rows = await self._pending(connection)
-            carried = await self._publish(rows)
-            if carried:
-                await connection.ask(_MARK, {"seqs": carried})
-                metrics.OUTBOX_PUBLISHED.inc(len(carried))
+            rows = await self._next(connection, carried)
             await self._measure(connection)
-            if len(carried) < sum(row["key"] not in self._held for row in rows):
+            if last and (failed or not rows):
+                return
+            if failed:
                 await sleep_unless(self._stopping, pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
-            else:
+            elif not rows:
+                await sleep_unless(self._poked, POLL)
+            carried = await self._publish(rows)
+            failed = len(carried) < sum(row["key"] not in self._held for row in rows)
+            if not failed:
                 pause = FIRST_PAUSE
-                if len(rows) < BATCH and not self._stopping.is_set():
-                    await sleep_unless(self._poked, POLL)
-            if last and len(rows) < BATCH:
-                return
 
-    async def _pending(self, connection: Pipeline) -> list[Row]:
-        return (await connection.ask(_PENDING, {"size": BATCH, "held": self._held.waiting()})).rows()
+    async def _next(self, connection: Pipeline, carried: Sequence[int]) -> list[Row]:
+        """Mark what the stream has, and return what it has not, in one round trip."""
+        connection.prepare([_MARK, _PENDING])
+        if carried:
+            connection.put(_MARK, _MARK.parameters({"seqs": carried}))
+        connection.put(_PENDING, _PENDING.parameters({"size": BATCH, "held": self._held.waiting()}))
+        answers = (await connection.sync()).all()
+        metrics.OUTBOX_PUBLISHED.inc(len(carried))
+        return answers[-1].rows()
 
     async def _publish(self, rows: Sequence[Row]) -> list[int]:
         """Return the rows that the stream has now. Events of one key go one after the other, keys side by side."""
@@ -107,8 +114,7 @@ class Relay:
         lanes = list(keys.values())
         carried: list[int] = []
         while lanes:
-            for start in range(0, len(lanes), WINDOW):
-                carried += await self._publish_firsts(lanes[start : start + WINDOW])
+            carried += await self._publish_firsts(lanes)
             lanes = [lane for lane in lanes if lane]
         return carried
 
