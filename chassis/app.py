@@ -131,7 +131,7 @@ class App(Generic[S]):
         servicers = [*wiring.servicers, SubjectKeyService(self._name)]
         return server.Server(
             servicers,
-            Chain(self._stages(trust), server.methods(servicers), database),
+            Chain(self._stages(trust), database),
             address=f"{settings.host}:{settings.port}",
             concurrent_calls=settings.concurrent_calls,
             grace=settings.grace_seconds,

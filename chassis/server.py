@@ -1,17 +1,19 @@
-"""The gRPC server of a service: registered servicers, the chain around them, health and reflection."""
+"""The gRPC server of a service: registered servicers with the chain around them, the carrier, health and reflection."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Final, Self
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis import contract
+from chassis.carrier.carrier import Carrier
 from chassis.contract import ContractError, Method
-from chassis.interceptors.chain import Chain
+from chassis.interceptors.chain import Chain, Handler
 
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
 METADATA_BYTES: Final = 16 * 1024
@@ -47,13 +49,16 @@ class Server:
 
     def __init__(self, servicers: Sequence[object], chain: Chain, *, address: str, concurrent_calls: int, grace: float) -> None:
         self._grace = grace
-        kept = options(methods(servicers).values())
-        self._server = aio.server(interceptors=[chain], options=kept, maximum_concurrent_rpcs=concurrent_calls)
+        self._carrier = Carrier(chain, limit=concurrent_calls)
+        every = [*servicers, self._carrier]
+        served = methods(every)
+        self._server = aio.server(options=options(served.values()), maximum_concurrent_rpcs=concurrent_calls)
         self._health = health.aio.HealthServicer()
-        self._names = names(servicers)
-        for servicer in servicers:
+        self._names = names(every)
+        wrapped = _Wrapped(self._server, chain, served)
+        for servicer in every:
             module, base = _generated(servicer)
-            getattr(module, f"add_{base}_to_server")(servicer, self._server)
+            getattr(module, f"add_{base}_to_server")(servicer, wrapped)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection([*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
         self._server.add_insecure_port(address)
@@ -70,6 +75,27 @@ class Server:
     async def refuse(self) -> None:
         """Say NOT_SERVING, for ever; calls are still taken."""
         await self._health.enter_graceful_shutdown()
+        self._carrier.leave()
+
+
+class _Wrapped:
+    """What generated code registers a servicer with: puts the chain around each RPC on its way to the server.
+
+    An interceptor would do the same for every call anew; this is done once.
+    """
+
+    def __init__(self, server: aio.Server, chain: Chain, served: Mapping[str, Method]) -> None:
+        self._server = server
+        self._chain = chain
+        self._served = served
+
+    def add_generic_rpc_handlers(self, _: object) -> None:
+        """Leave these out: the same handlers come once more with their names."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Register the RPCs of a service."""
+        wrapped = {name: self._chain.wrap(self._served[f"/{service}/{name}"], handler) for name, handler in handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
 
 
 def _generated(servicer: object) -> tuple[ModuleType, str]:

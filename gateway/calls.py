@@ -56,18 +56,16 @@ class Rpc:
         with tracing.call(self._name) as span:
             metadata = self.metadata(request, span.traceparent)
             began = time.perf_counter()
-            call = self.stub(message, metadata=metadata, timeout=seconds)
             try:
-                answer: bytes = await call
+                answer = await self.stub(message, metadata, seconds=seconds)
             except aio.AioRpcError as error:
                 raise self.failed(request, error, began) from None
-            return answer, await self.succeeded(request, call, began)
+            self._observe("OK", began)
+            return answer.message, _REPLAYED in answer.trailing
 
-    async def succeeded(self, request: Request, call: Any, began: float) -> bool:
-        """Count a call that was answered; say whether the answer is a replay. Without a key it cannot be, and no trailer is looked at."""
+    async def succeeded(self, call: Any, began: float) -> bool:
+        """Count a call that was answered; say whether the answer is a replay."""
         self._observe("OK", began)
-        if b"idempotency-key" not in request.headers and b"x-idempotency-key" not in request.headers:
-            return False
         return bool((await call.trailing_metadata()).get(_REPLAYED) == "true")
 
     def failed(self, request: Request, error: aio.AioRpcError, began: float) -> Problem:

@@ -74,6 +74,7 @@ async def run(settings: EdgeSettings) -> None:
         probes.start()
         stack.push_async_callback(asyncio.to_thread, probes.stop)
         await stack.enter_async_context(task(trust.keys.keep_fresh(), name="keys"))
+        await stack.enter_async_context(task(upstreams.run(trust.signer.token), name="lanes"))
         await stack.enter_async_context(task(health.watch(), name="health"))
         await stack.enter_async_context(task(live.run(), name="live"))
         await serve(server(edge, settings), health, ending.asked(), drain_seconds=settings.drain_seconds, leave=live.leave)

@@ -34,7 +34,7 @@ class Upload(Common):
                 raise self._rpc.failed(request, await ending.instead_of(error), began) from None
             finally:
                 call.cancel()
-            if await self._rpc.succeeded(request, call, began):
+            if await self._rpc.succeeded(call, began):
                 reply.headers.append(REPLAYED)
         return reply
 

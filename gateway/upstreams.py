@@ -1,12 +1,16 @@
-"""Channels to the services: one for each, found by the package of the contract."""
+"""Channels to the services: one for each with a lane on it, found by the package of the contract."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import orjson
 from grpc import aio
 from grpc_health.v1 import health_pb2
 
+from chassis.carrier.lanes import Lanes
+from chassis.carrier.way import Way
 from gateway.contract import Method
 
 MESSAGE_BYTES: Final = 16 * 1024 * 1024
@@ -47,6 +51,13 @@ class Upstreams:
         if missing:
             raise MissingUpstreamError(f"KITH_UPSTREAMS names no address of {', '.join(missing)}")
         self._channels = {name: aio.insecure_channel(targets[name], options=_options(group)) for name, group in wanted.items()}
+        self._lanes = {name: Lanes(channel) for name, channel in self._channels.items()}
+
+    async def run(self, service_token: Callable[[str], str]) -> None:
+        """Keep a lane to every service open, until cancelled; `service_token` gives the edge's own token for a service."""
+        async with asyncio.TaskGroup() as group:
+            for name, lanes in self._lanes.items():
+                group.create_task(lanes.run(partial(service_token, name)), name=f"lanes {name}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,14 +69,13 @@ class Upstreams:
         return self._channels[name]
 
     def call(self, method: Method) -> Any:
-        """Return what calls the RPC: it takes bytes, or an iterator of them, and answers with bytes."""
+        """Return what calls the RPC with bytes: a Way, or gRPC's own for one that streams."""
         channel = self._channels[method.upstream]
-        kinds: dict[tuple[bool, bool], Any] = {
-            (False, False): channel.unary_unary,
-            (False, True): channel.unary_stream,
-            (True, False): channel.stream_unary,
-        }
-        return kinds[method.client_streaming, method.server_streaming](method.path)
+        if method.client_streaming:
+            return channel.stream_unary(method.path)
+        if method.server_streaming:
+            return channel.unary_stream(method.path)
+        return Way(method.path, channel.unary_unary(method.path), self._lanes[method.upstream], repeatable=_reads(method))
 
     async def check(self, name: str) -> None:
         """Ask a service for its health; raise ConnectionError if it does not serve."""
@@ -85,10 +95,15 @@ class Upstreams:
 
 
 def _options(methods: Iterable[Method]) -> list[tuple[str, Any]]:
-    reads = [method for method in methods if all(binding.http_method in _READS for binding in method.bindings)]
+    reads = [method for method in methods if _reads(method)]
     names = [{"service": method.service, "method": method.name} for method in reads]
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [{"name": names, "retryPolicy": _RETRY}] if names else [],
     }
     return [*_OPTIONS, ("grpc.service_config", orjson.dumps(config).decode())]
+
+
+def _reads(method: Method) -> bool:
+    """Say whether doing a call twice is as good as once."""
+    return all(binding.http_method in _READS for binding in method.bindings)

@@ -1,4 +1,4 @@
-"""The chain: stages around every RPC, composed once at the start into one gRPC interceptor."""
+"""The chain: stages around every RPC, composed once at the start."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -18,9 +18,6 @@ ORDER: Final = ("telemetry", "errors", "deadline", "identity", "policy", "idempo
 """Telemetry sees every outcome; errors turn whatever is raised below into a status; no work is done before the deadline
 stands; policy needs the caller; an idempotency key belongs to a caller who may call."""
 
-_OPEN: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
-"""What probes and tools of gRPC itself ask; nothing of ours is behind them."""
-
 if TYPE_CHECKING:
     Context = aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -29,6 +26,7 @@ else:
     Handler = grpc.RpcMethodHandler
 
 Next = Callable[["Call"], Awaitable[Any]]
+Served = Callable[[bytes, Context], Awaitable[Any]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,41 +58,32 @@ class Stage(Protocol):
         ...
 
 
-class Chain(aio.ServerInterceptor):
-    """Wraps the registered RPCs of the contract; refuses the start when the stages are not the ones of ORDER."""
+class Chain:
+    """Puts the stages around RPCs; refuses the start when they are not the ones of ORDER.
 
-    def __init__(self, stages: Sequence[Stage], methods: Mapping[str, Method], database: Database | None) -> None:
+    `served` are the RPCs without streams by path, as anybody may call them who has a request message in bytes.
+    """
+
+    def __init__(self, stages: Sequence[Stage], database: Database | None) -> None:
         names = tuple(stage.name for stage in stages)
         if names != ORDER:
             raise ContractError(f"interceptors run in the order {ORDER}, not {names}")
-        self._methods = methods
         self._database = database
         self._run = _compose(stages)
-        self._wrapped: dict[str, Handler | None] = {}
+        self.served: dict[str, Served] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """Return the handler of a path with the chain around it; None, which is UNIMPLEMENTED, for any other path."""
-        path = handler_call_details.method
-        if path not in self._wrapped:
-            handler = await continuation(handler_call_details)
-            if path.startswith(_OPEN) or handler is None:
-                return handler
-            self._wrapped[path] = self._wrap(handler, self._methods[path])
-        return self._wrapped[path]
-
-    def _wrap(self, handler: Handler, method: Method) -> Handler:
+    def wrap(self, method: Method, handler: Handler) -> Handler:
+        """Return the handler of an RPC with the stages around it."""
         behaviour = _behaviour(handler)
+        read: Any = handler.request_deserializer
 
         async def run(message: Any, context: Context) -> Any:
             return await self._run(self._call(method, message, context, behaviour))
 
-        codec = {"request_deserializer": handler.request_deserializer, "response_serializer": _serialize}
+        codec = {"request_deserializer": read, "response_serializer": serialize}
         match handler.request_streaming, handler.response_streaming:
             case False, False:
+                self.served[method.path] = lambda message, context: run(read(message), context)
                 return grpc.unary_unary_rpc_method_handler(run, **codec)
             case False, True:
                 return grpc.unary_stream_rpc_method_handler(run, **codec)
@@ -147,7 +136,7 @@ def _behaviour(handler: Handler) -> Callable[..., Awaitable[Any]]:
     return lambda call, stream=None: single(stream if stream is not None else call.message, call.context)
 
 
-def _serialize(answer: Message | bytes) -> bytes:
+def serialize(answer: Message | bytes) -> bytes:
     """Serialize an answer; one that comes from an idempotency record is bytes already."""
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 

@@ -47,7 +47,8 @@ def _say(call: Call, span: tracing.Span, seconds: float) -> None:
     span.set("kith.request.id", call.request.request_id)
     if call.code in _FAULTS:
         span.fail(code)
-    if call.code in _FAULTS or seconds > SLOW:
+    slow = seconds > SLOW and not (call.method.client_streaming or call.method.server_streaming)
+    if call.code in _FAULTS or slow:
         log.warning("call_ended", code=code, reason=call.reason, duration_ms=round(seconds * 1000, 1))
     else:
         log.debug("call_ended", code=code, reason=call.reason, duration_ms=round(seconds * 1000, 1))

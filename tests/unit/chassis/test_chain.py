@@ -26,6 +26,7 @@ from chassis.interceptors.telemetry import Telemetry
 from kith.crm.v1 import contacts_pb2 as messages
 from kith.crm.v1 import contacts_pb2_grpc as rpcs
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_CONTACTS_READ
+from tests.unit.chassis.servers import free_port
 
 READER = 1 << PERMISSION_CRM_CONTACTS_READ
 
@@ -62,13 +63,12 @@ class Contacts(rpcs.ContactServiceServicer):
 async def served(does: Callable[[], Any], *, permissions: int = READER, deadline: float = 5) -> AsyncIterator[aio.Channel]:
     servicer = Contacts(does)
     stages = [Telemetry(), Errors(), Deadline(deadline), Everybody(permissions), Policy(), Idempotency()]
-    running = aio.server(interceptors=[Chain(stages, server.methods([servicer]), None)])
-    rpcs.add_ContactServiceServicer_to_server(servicer, running)
-    port = running.add_insecure_port("127.0.0.1:0")
-    await running.start()
-    async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    address = f"127.0.0.1:{free_port()}"
+    async with (
+        server.Server([servicer], Chain(stages, None), address=address, concurrent_calls=10, grace=0),
+        aio.insecure_channel(address) as channel,
+    ):
         yield channel
-    await running.stop(None)
 
 
 async def get(channel: aio.Channel) -> messages.Contact:
@@ -97,7 +97,7 @@ async def refusal(does: Callable[[], Any], **options: Any) -> tuple[grpc.StatusC
 def test_another_order_is_refused_at_the_start() -> None:
     stages = [Errors(), Telemetry(), Deadline(1), Everybody(0), Policy(), Idempotency()]
     with pytest.raises(ContractError, match="order"):
-        Chain(stages, {}, None)
+        Chain(stages, None)
     assert ORDER == ("telemetry", "errors", "deadline", "identity", "policy", "idempotency")
 
 

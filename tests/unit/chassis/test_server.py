@@ -1,14 +1,15 @@
 """How long a server keeps connections: a call ends in its own time, not in that of the connection it came on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
 import pytest
 from grpc import aio
 
 from chassis import contract, server
+from chassis.contract import Method
+from chassis.interceptors.chain import Chain, Handler
 from kith.crm.v1.imports_pb2 import Import, UploadImportRequest
 from kith.crm.v1.imports_pb2_grpc import ImportServiceServicer, ImportServiceStub
 from tests.unit.chassis.servers import free_port
@@ -23,13 +24,14 @@ class Slow(ImportServiceServicer):
         return Import(size=len([piece async for piece in request_iterator]))
 
 
-class Through(aio.ServerInterceptor):
-    """Stands for the chain."""
+class Through(Chain):
+    """Stands for the chain; has no stages."""
 
-    async def intercept_service(
-        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
-    ) -> Any:
-        return await continuation(handler_call_details)
+    def __init__(self) -> None:
+        self.served = {}
+
+    def wrap(self, method: Method, handler: Handler) -> Handler:
+        return handler
 
 
 def test_no_connection_goes_before_the_longest_call_on_it() -> None:
@@ -44,12 +46,11 @@ async def test_an_upload_outlives_the_age_of_its_connection(monkeypatch: pytest.
     monkeypatch.setattr(server, "CONNECTION_AGE_MS", 200)
     monkeypatch.setattr(server, "CONNECTION_GRACE_SECONDS", 0.1)
     address = f"127.0.0.1:{free_port()}"
-    chain: Any = Through()
 
     async def pieces() -> AsyncIterator[UploadImportRequest]:
         for _ in range(6):
             yield UploadImportRequest()
             await asyncio.sleep(0.2)
 
-    async with server.Server([Slow()], chain, address=address, concurrent_calls=10, grace=0), aio.insecure_channel(address) as channel:
+    async with server.Server([Slow()], Through(), address=address, concurrent_calls=10, grace=0), aio.insecure_channel(address) as channel:
         assert (await ImportServiceStub(channel).UploadImport(pieces(), timeout=20)).size == 6
