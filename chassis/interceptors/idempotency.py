@@ -40,11 +40,15 @@ class Idempotency:
 async def _again_when_it_met_another(call: Call, proceed: Next) -> Any:
     """Run the handler; run it again when the database rolled it back for the sake of another one.
 
-    A handler is one unit of work and changes nothing outside of it, so running it again is safe; a stream is not.
+    A handler is one unit of work and changes nothing outside of it, so running it again is safe; a stream is not. The first try costs
+    nothing that is for the others.
     """
-    if call.message is None or call.method.server_streaming:
+    try:
         return await proceed(call)
-    attempts = stamina.retry_context(on=failures.REPEATABLE, attempts=ATTEMPTS, wait_initial=0.01, wait_max=0.2, wait_jitter=0.05)
+    except failures.REPEATABLE:
+        if call.message is None or call.method.server_streaming:
+            raise
+    attempts = stamina.retry_context(on=failures.REPEATABLE, attempts=ATTEMPTS - 1, wait_initial=0.01, wait_max=0.2, wait_jitter=0.05)
     async for attempt in attempts:
         with attempt:
             return await proceed(call)
