@@ -26,7 +26,8 @@ from rich.table import Table
 from bench import kith
 from bench.load.loops import Generator
 from chassis import ids, names, pages
-from chassis.database import Query, UnitOfWork
+from chassis.database import Found, Query, UnitOfWork
+from chassis.database.decoding import Columns
 from chassis.listing import Ask
 from services.crm.contacts.store import LISTING
 from stack.launch import Platform
@@ -63,13 +64,13 @@ class Explained:
     took: list[float] = field(default_factory=list)
     whole: set[str] = field(default_factory=set)
 
-    async def all(self, query: Query, **values: Any) -> list[Any]:
+    async def find(self, query: Query, **values: Any) -> Found:
         asked = b"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) " + query.command
         result = self.connection.pgconn.exec_params(asked, query.parameters(values), None, query.formats)
         answer = orjson.loads(result.get_value(0, 0) or b"")
         self.took.append(float(answer[0]["Execution Time"]))
         self.whole.update(node["Relation Name"] for node in _nodes(answer[0]["Plan"]) if node["Node Type"] == "Seq Scan")
-        return []
+        return Found(result, Columns(result))
 
 
 @dataclass(frozen=True, slots=True)

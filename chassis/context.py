@@ -60,7 +60,8 @@ class Request:
     """What is known about the call in hand; filled by the interceptors in their order.
 
     `origin` names what runs where no RPC does: an event's consumer or a job. `deadline` is on the event loop's clock. `noted` says
-    that a unit of work of the call left a line in the audit trail.
+    that a unit of work of the call left a line in the audit trail. `wants_json` says that the answer becomes JSON anyhow, so that
+    rows may be written as JSON at once.
     """
 
     request_id: str
@@ -76,6 +77,7 @@ class Request:
     auth_time: int = 0
     deadline: float | None = None
     noted: bool = False
+    wants_json: bool = False
 
     @property
     def operation(self) -> str:

@@ -11,12 +11,14 @@ from google.protobuf.message import Message
 from sqlalchemy import BigInteger, Column, DateTime, Select, Table, bindparam, select, tuple_
 
 from chassis import pages
-from chassis.database import Query, Row, UnitOfWork
+from chassis.database import Found, Query, Row, UnitOfWork
 from chassis.errors import InvalidArgument, Reason, Violation
 from chassis.filters import Fields, Filter
 from chassis.filters.conditions import Shape
 
 _STATEMENTS: Final = 256
+_ASKED: Final[dict[type[Message], frozenset[str]]] = {}
+"""The fields of an Ask that each type of request has."""
 DESCENDING: Final = " desc"
 SIZE: Final = "page_rows"
 LAST_KEY: Final = "page_last_key"
@@ -36,15 +38,24 @@ class Ask:
     @classmethod
     def of(cls, request: Message) -> Self:
         """Take over the fields that the request has under these names."""
-        names = {field.name for field in fields(cls)}.intersection(request.DESCRIPTOR.fields_by_name.keys())
+        kind = type(request)
+        names = _ASKED.get(kind)
+        if names is None:
+            names = _ASKED[kind] = frozenset(each.name for each in fields(cls)).intersection(request.DESCRIPTOR.fields_by_name.keys())
         return cls(**{name: getattr(request, name) for name in names})
 
 
 class Page(NamedTuple):
-    """Rows of one page, and the token of the next one; empty on the last."""
+    """The first `size` of the rows that were found, and the token of the next page; empty on the last."""
 
-    rows: list[Row]
+    found: Found
+    size: int
     next_page_token: str
+
+    @property
+    def rows(self) -> list[Row]:
+        """Return the rows of the page."""
+        return [self.found.row(number) for number in range(self.size)]
 
 
 class Order(NamedTuple):
@@ -99,11 +110,11 @@ class Listing:
         bound_to = (self._table.name, work.tenant_id, ask.filter.strip(), *map(str, order), str(ask.show_deleted))
         position = self._position(order, pages.unseal(ask.page_token, bound_to)) if ask.page_token else {}
         query = self.query(Question(order, wanted.shape, ask.show_deleted, bool(position)))
-        rows = await work.all(query, **{SIZE: size + 1}, **wanted.values, **position)
-        if len(rows) <= size:
-            return Page(rows, "")
-        last = rows[size - 1]
-        return Page(rows[:size], pages.seal([_plain(last[order.column]), last["id"]], bound_to))
+        found = await work.find(query, **{SIZE: size + 1}, **wanted.values, **position)
+        if found.size <= size:
+            return Page(found, found.size, "")
+        last = [_plain(found.value(size - 1, name)) for name in (order.column, "id")]
+        return Page(found, size, pages.seal(last, bound_to))
 
     def walk(self, ask: Ask) -> "Walk":
         """Return a way through all rows. Refuses a wrong filter or order with INVALID_ARGUMENT."""

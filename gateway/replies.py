@@ -81,6 +81,17 @@ class ReplyEncoder:
         """Say whether the answer sets or clears a cookie in a browser."""
         return bool(self._cookies) or self._clears is not None
 
+    @property
+    def takes_json(self) -> bool:
+        """Say whether a service may write the JSON of an answer: nothing is to be taken out of the message here."""
+        return self._part is None and not self._raw and not self.touches_cookies
+
+    def of_json(self, answer: bytes, etag: str) -> Reply:
+        """Return the reply of an answer that the service wrote as JSON, with the etag of what it holds, if any."""
+        headers: list[Header] = [(b"etag", etag.encode())] if etag else []
+        headers.append((b"content-type", media.JSON))
+        return Reply(200, answer, headers, self._policy)
+
     def reply(self, answer: bytes, *, to_page: bool) -> Reply:
         """Return the reply of an answer; a page of ours gets secrets as cookies, where its scripts cannot read them."""
         message = self._new.FromString(answer)

@@ -3,12 +3,14 @@
 What a function returns never changes, for a migration must make tomorrow what it makes today: another column is another function.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, DateTime, Text, Uuid, text
 
 from chassis.database.setting import TENANT
-from chassis.mapping import VERSION
+
+VERSION: Final = "version"
+"""The column of a resource's version, which is its etag."""
 
 
 def tenant_id() -> Column[Any]:

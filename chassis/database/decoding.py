@@ -8,27 +8,46 @@ from typing import Any, Final, NamedTuple
 import orjson
 from psycopg.pq.abc import PGresult
 
-from chassis.database.encoding import DAY, EPOCH
+from chassis.database.encoding import DAY, EPOCH, JSONB_VERSION
 
 Decode = Callable[[bytes], Any]
 Row = dict[str, Any]
 
 
+BOOL: Final = 16
+INTEGERS: Final = frozenset((20, 21, 23, 26))
+TEXTS: Final = frozenset((18, 19, 25, 1042, 1043))
+MOMENT: Final = 1184
+UUID: Final = 2950
+JSONB: Final = 3802
+
+NO_ENTRIES: Final = JSONB_VERSION + b"[]"
+"""An empty list in jsonb."""
+
+
 class Column(NamedTuple):
-    """A column of a statement's rows."""
+    """A column of a statement's rows; `kind` is the object id of its type."""
 
     place: int
     name: str
+    kind: int
     decode: Decode
 
 
-def _uuid(raw: bytes) -> str:
+def uuid(raw: bytes) -> str:
+    """Return an id as text."""
     digits = raw.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def _integer(raw: bytes) -> int:
+def integer(raw: bytes) -> int:
+    """Return a whole number of any size."""
     return int.from_bytes(raw, "big", signed=True)
+
+
+def boolean(raw: bytes) -> bool:
+    """Return true or false."""
+    return raw != b"\x00"
 
 
 def _moment(raw: bytes) -> Any:
@@ -39,7 +58,8 @@ def _date(raw: bytes) -> date:
     return date.fromordinal(DAY + int.from_bytes(raw, "big", signed=True))
 
 
-def _jsonb(raw: bytes) -> Any:
+def tree(raw: bytes) -> Any:
+    """Return what jsonb holds."""
     return orjson.loads(raw[1:])
 
 
@@ -70,41 +90,64 @@ def _array(raw: bytes) -> list[Any]:
 
 
 _DECODERS: Final[Mapping[int, Decode]] = {
-    16: lambda raw: raw != b"\x00",
+    BOOL: boolean,
     17: bytes,
-    **dict.fromkeys((20, 21, 23, 26), _integer),
-    **dict.fromkeys((18, 19, 25, 1042, 1043), bytes.decode),
+    **dict.fromkeys(INTEGERS, integer),
+    **dict.fromkeys(TEXTS, bytes.decode),
     114: orjson.loads,
     701: lambda raw: _double(raw)[0],
     1082: _date,
-    1184: _moment,
+    MOMENT: _moment,
     **dict.fromkeys((1000, 1001, 1005, 1007, 1009, 1015, 1016, 1022, 1182, 1185, 2951, 3807), _array),
     2278: _void,
-    2950: _uuid,
-    3802: _jsonb,
+    UUID: uuid,
+    JSONB: tree,
 }
 """By the object id of the type in the catalogue; pg_type.dat."""
 
 
-def columns(result: PGresult) -> list[Column]:
-    """Return how the rows of a statement are read; TypeError for a type that no statement has had so far."""
-    found = []
-    for index in range(result.nfields):
-        name, kind = (result.fname(index) or b"").decode(), result.ftype(index)
-        if kind not in _DECODERS:
-            raise TypeError(f"column {name}: type {kind} is not read: add it in chassis/database/decoding.py or cast it")
-        found.append(Column(index, name, _DECODERS[kind]))
-    return found
+class Columns:
+    """How the rows of a statement are read; TypeError for a type that no statement has had so far."""
+
+    __slots__ = ("described", "names")
+
+    def __init__(self, result: PGresult) -> None:
+        self.described = [_column(result, place) for place in range(result.nfields)]
+        self.names = tuple(column.name for column in self.described)
 
 
-def rows(result: PGresult, described: list[Column]) -> list[Row]:
-    """Return the rows of a result."""
-    value = result.get_value
-    found: list[Row] = []
-    for number in range(result.ntuples):
+def _column(result: PGresult, place: int) -> Column:
+    name, kind = (result.fname(place) or b"").decode(), result.ftype(place)
+    if kind not in _DECODERS:
+        raise TypeError(f"column {name}: type {kind} is not read: add it in chassis/database/decoding.py or cast it")
+    return Column(place, name, kind, _DECODERS[kind])
+
+
+class Found:
+    """The rows of a result. A value is read when it is asked for: `get(row, place)` gives it as it came, None for NULL."""
+
+    __slots__ = ("columns", "get", "size")
+
+    def __init__(self, result: PGresult, columns: Columns) -> None:
+        self.columns = columns
+        self.get: Callable[[int, int], bytes | None] = result.get_value
+        self.size: int = result.ntuples
+
+    def rows(self) -> list[Row]:
+        """Return all rows."""
+        return [self.row(number) for number in range(self.size)]
+
+    def row(self, number: int) -> Row:
+        """Return one row."""
+        get = self.get
         row: Row = {}
-        for place, name, decode in described:
-            raw = value(number, place)
+        for place, name, _, decode in self.columns.described:
+            raw = get(number, place)
             row[name] = None if raw is None else decode(raw)
-        found.append(row)
-    return found
+        return row
+
+    def value(self, number: int, name: str) -> Any:
+        """Return one value."""
+        column = self.columns.described[self.columns.names.index(name)]
+        raw = self.get(number, column.place)
+        return None if raw is None else column.decode(raw)

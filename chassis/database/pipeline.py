@@ -16,8 +16,7 @@ from psycopg import AsyncConnection, Error, OperationalError, errors
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
-from chassis.database import decoding
-from chassis.database.decoding import Column, Row
+from chassis.database.decoding import Columns, Found, Row
 from chassis.database.statements import Query
 
 KEPT_PREPARED: Final = 1_000
@@ -44,13 +43,13 @@ class Prepared:
         self.name = name
         self.error: Error | None = None
         """Why it could not be prepared: who sent it to be run meanwhile is told this."""
-        self._columns: list[Column] | None = None
+        self._columns: Columns | None = None
 
-    def rows(self, result: PGresult) -> list[Row]:
-        """Return the rows of a result of this statement."""
+    def found(self, result: PGresult) -> Found:
+        """Return what a result of this statement holds."""
         if self._columns is None:
-            self._columns = decoding.columns(result)
-        return decoding.rows(result, self._columns)
+            self._columns = Columns(result)
+        return Found(result, self._columns)
 
 
 class Answer(NamedTuple):
@@ -59,9 +58,13 @@ class Answer(NamedTuple):
     prepared: Prepared
     result: PGresult
 
+    def found(self) -> Found:
+        """Return its rows, which are read as they are asked for."""
+        return self.prepared.found(self.result)
+
     def rows(self) -> list[Row]:
         """Return its rows."""
-        return self.prepared.rows(self.result)
+        return self.found().rows()
 
     @property
     def touched(self) -> int:

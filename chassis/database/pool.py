@@ -10,7 +10,7 @@ import structlog
 from psycopg import AsyncConnection, OperationalError
 from sqlalchemy import text
 
-from chassis.database.decoding import Row
+from chassis.database.decoding import Found, Row
 from chassis.database.liveness import ALIVE
 from chassis.database.pipeline import Pipeline
 from chassis.database.setting import ENTER
@@ -76,11 +76,15 @@ class Database:
         self._own.close()
 
     async def read(self, tenant_id: str, query: Query, values: dict[str, Any]) -> list[Row]:
-        """Return the rows of a statement that only reads, for a tenant or for none; on a pipeline that others read on too."""
+        """Return the rows of a statement that only reads."""
+        return (await self.find(tenant_id, query, values)).rows()
+
+    async def find(self, tenant_id: str, query: Query, values: dict[str, Any]) -> Found:
+        """Return what a statement finds that only reads, for a tenant or for none; on a pipeline that others read on too."""
         parameters = query.parameters(values)
         pipeline = await self._shared.least_busy()
         if not tenant_id:
-            return (await pipeline.ask(query, values)).rows()
+            return (await pipeline.ask(query, values)).found()
         pipeline.prepare((ENTER, query))
         pipeline.put(ENTER, ENTER.parameters({"tenant": tenant_id}))
         pipeline.put(query, parameters)
@@ -88,7 +92,7 @@ class Database:
         if entered.rows() != [{"tenant": tenant_id}]:
             pipeline.close()
             raise WrongTenantError("the database answers for another tenant")
-        return answer.rows()
+        return answer.found()
 
     async def take(self) -> Pipeline:
         """Return a pipeline of the caller's own until `give`; wait for one at most the time-out."""

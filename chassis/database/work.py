@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from chassis import clock, etags
 from chassis.context import Caller, Request, current
 from chassis.database import audit, outbox, replays
-from chassis.database.decoding import Row
+from chassis.database.decoding import Found, Row
 from chassis.database.pool import Database
 from chassis.database.session import Session
 from chassis.database.statements import Query
@@ -54,10 +54,14 @@ class UnitOfWork:
 
     async def all(self, query: Query, **values: Any) -> list[Row]:
         """Return every row of the statement."""
+        return (await self.find(query, **values)).rows()
+
+    async def find(self, query: Query, **values: Any) -> Found:
+        """Return what the statement finds, its values not read yet: of such rows the chassis makes answers."""
         with _span(query):
             if self._session is None and query.reads:
-                return await self._database.read(self.tenant_id, query, values)
-            return (await (await self._transaction()).ask(query, values)).rows()
+                return await self._database.find(self.tenant_id, query, values)
+            return (await (await self._transaction()).ask(query, values)).found()
 
     async def first(self, query: Query, **values: Any) -> Row | None:
         """Return the first row of the statement, None if there is none."""

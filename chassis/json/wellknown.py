@@ -29,8 +29,13 @@ def _second_json(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
+def moment_json(seconds: int, nanos: int) -> str:
+    """Return a time since 1970 as RFC 3339 has it, in UTC."""
+    return f"{_second_json(seconds)}{_fraction_json(nanos)}Z"
+
+
 def _timestamp_json(message: Any) -> str:
-    return f"{_second_json(message.seconds)}{_fraction_json(message.nanos)}Z"
+    return moment_json(message.seconds, message.nanos)
 
 
 def _duration_json(message: Any) -> str:

@@ -49,9 +49,9 @@ class Records(ABC, Generic[M]):
     async def written(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
         """Keep what hangs on records that were just written; nothing, unless a noun says what."""
 
-    async def get(self, work: UnitOfWork, record_id: str) -> M:
-        """Return a record, or refuse with NOT_FOUND."""
-        record = await self.store.get(work, ids.parse(record_id))
+    async def show(self, work: UnitOfWork, record_id: str) -> M:
+        """Return the answer with a record, or refuse with NOT_FOUND."""
+        record = await self.store.show(work, ids.parse(record_id))
         if record is None:
             raise self._not_found()
         return record

@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 from google.protobuf.message import Message
 from sqlalchemy import BindParameter, ColumnElement, Select, Table, bindparam, select
 
-from chassis import etags
+from chassis import answers, etags
 from chassis.database import Query, Row, UnitOfWork
 from chassis.mapping import VERSION
 from chassis.mapping import Mapping as Fields
@@ -31,6 +31,11 @@ class Store(Generic[M]):
     async def get(self, work: UnitOfWork, resource_id: str) -> M | None:
         """Return a resource."""
         return self._found(await work.first(self._get, id=resource_id))
+
+    async def show(self, work: UnitOfWork, resource_id: str) -> M | None:
+        """Return the answer with a resource, which is for nobody but who asked."""
+        found = await work.find(self._get, id=resource_id)
+        return answers.resource(self._fields, found) if found.size else None
 
     async def lock(self, work: UnitOfWork, resource_id: str) -> M | None:
         """Return a resource, and keep others from changing it until the end of the unit of work."""

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
+from chassis.json.encoders import Encoders
 from gateway import media
+from gateway.contract import Contract
 from gateway.main import build
+from gateway.replies import ReplyEncoder
 from gateway.upstreams import Upstreams
 from tests.gateway.conftest import Tokens
 from tests.gateway.shop.client import Answer, Client
@@ -219,3 +222,24 @@ async def test_a_service_that_refuses_in_the_middle_of_an_upload_is_heard(call: 
     for _ in range(20):
         refused = await call("POST", "/v1/uploads/refused", chunks=[b"x" * 500_000] * 5)
         assert (refused.status, refused.code, MARK.encode() in refused.body) == (503, "UNAVAILABLE", False)
+
+
+def replies(contract: Contract) -> dict[str, ReplyEncoder]:
+    encoders = Encoders(contract.pool)
+    return {each.name: ReplyEncoder(each, each.bindings[0], contract, encoders) for each in contract.methods}
+
+
+def test_services_may_write_json_where_the_edge_takes_nothing_out_of_the_message(contract: Contract) -> None:
+    of = replies(contract)
+    taken = {name for name in ("GetShelf", "ListShelves", "DeleteShelf", "PutTags", "PutRaw", "SignIn", "SignOut") if of[name].takes_json}
+    assert taken == {"GetShelf", "ListShelves", "DeleteShelf"}
+
+
+def test_json_of_a_service_makes_the_same_reply_as_its_message(contract: Contract) -> None:
+    of = replies(contract)
+    method = next(each for each in contract.methods if each.name == "GetShelf")
+    shelf = contract.message_class(method.output)(id="1", etag='"3"')  # type: ignore[call-arg]
+    long_way = of["GetShelf"].reply(shelf.SerializeToString(), to_page=False)
+    assert of["GetShelf"].of_json(long_way.body, '"3"') == long_way
+    assert (b"etag", b'"3"') in long_way.headers
+    assert of["GetShelf"].of_json(b"{}", "").headers == [(b"content-type", media.JSON)]

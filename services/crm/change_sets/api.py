@@ -28,7 +28,7 @@ class ChangeSetService(ChangeSetServiceServicer):
     async def GetChangeSet(self, request: GetChangeSetRequest, context: Context) -> ChangeSet:
         """Return one change set."""
         async with unit_of_work() as work:
-            found = await store.STORE.get(work, ids.parse(request.id))
+            found = await store.STORE.show(work, ids.parse(request.id))
         if found is None:
             raise _not_found()
         return found
@@ -36,8 +36,7 @@ class ChangeSetService(ChangeSetServiceServicer):
     async def ListChangeSets(self, request: ListChangeSetsRequest, context: Context) -> ListChangeSetsResponse:
         """Return one page."""
         async with unit_of_work() as work:
-            rows, token = await store.LISTING.page(work, Ask.of(request))
-        return ListChangeSetsResponse(change_sets=map(store.message, rows), next_page_token=token)
+            return store.PAGES.answer(await store.LISTING.page(work, Ask.of(request)))
 
     async def RevertChangeSet(self, request: RevertChangeSetRequest, context: Context) -> ChangeSet:
         """Ask for a change set to be undone."""

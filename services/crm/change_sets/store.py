@@ -6,13 +6,14 @@ from typing import Final, NamedTuple
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, PrimaryKeyConstraint, bindparam, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from chassis.answers import Pages
 from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.database.arrays import arrays, unnested
 from chassis.database.columns import identifier, reference, resource_columns, version, word
 from chassis.listing import Listing
 from chassis.mapping import VERSION, Mapping
 from chassis.records import Store
-from kith.crm.v1.change_sets_pb2 import ChangeSet
+from kith.crm.v1.change_sets_pb2 import ChangeSet, ListChangeSetsResponse
 from services.crm.store import METADATA
 
 change_sets: Final = tenant_table(
@@ -47,8 +48,7 @@ _S: Final = change_sets.c
 _C: Final = changes.c
 _MAPPING: Final = Mapping(ChangeSet, change_sets)
 LISTING: Final = Listing(change_sets, columns=_MAPPING.columns, orders={"create_time": _S.create_time}, default="create_time desc")
-message: Final = _MAPPING.message
-"""How a row that the listing found is a change set."""
+PAGES: Final = Pages(ListChangeSetsResponse, _MAPPING)
 STORE: Final = Store(_MAPPING, change_sets)
 
 _IS_MEANT = _S.id == bindparam("id", type_=_S.id.type)

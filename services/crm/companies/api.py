@@ -43,7 +43,7 @@ class CompanyService(CompanyServiceServicer):
     async def GetCompany(self, request: GetCompanyRequest, context: Context) -> Company:
         """Return one company, deleted or not."""
         async with unit_of_work() as work:
-            return await self._companies.get(work, request.id)
+            return await self._companies.show(work, request.id)
 
     async def BatchGetCompanies(self, request: BatchGetCompaniesRequest, context: Context) -> BatchGetCompaniesResponse:
         """Return the companies that exist, and which do not."""
@@ -55,8 +55,7 @@ class CompanyService(CompanyServiceServicer):
     async def ListCompanies(self, request: ListCompaniesRequest, context: Context) -> ListCompaniesResponse:
         """Return one page."""
         async with unit_of_work() as work:
-            rows, token = await store.LISTING.page(work, Ask.of(request))
-        return ListCompaniesResponse(companies=map(store.message, rows), next_page_token=token)
+            return store.PAGES.answer(await store.LISTING.page(work, Ask.of(request)))
 
     def ExportCompanies(self, request: ExportCompaniesRequest, context: Context) -> AsyncIterator[HttpBody]:
         """Yield a view as a file."""

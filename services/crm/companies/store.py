@@ -7,13 +7,14 @@ from sqlalchemy import ARRAY, BigInteger, Column, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import filters, texts
+from chassis.answers import Pages
 from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.database.columns import reference, word
 from chassis.exports import Export
 from chassis.filters import Fields
 from chassis.listing import Listing
 from chassis.mapping import Mapping
-from kith.crm.v1.companies_pb2 import Company
+from kith.crm.v1.companies_pb2 import Company, ListCompaniesResponse
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_COMPANIES_READ
 from services.crm.records.store import RecordStore, indices, record_columns
 from services.crm.store import METADATA
@@ -59,6 +60,7 @@ LISTING: Final = Listing(
         filters.timestamp("update_time", _C.update_time),
     ),
 )
+PAGES: Final = Pages(ListCompaniesResponse, _MAPPING)
 message: Final = _MAPPING.message
 """How a row that the listing found is a company."""
 EXPORT: Final = Export("companies", Company, LISTING, message, permission=PERMISSION_CRM_COMPANIES_READ)

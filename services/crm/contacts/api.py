@@ -43,7 +43,7 @@ class ContactService(ContactServiceServicer):
     async def GetContact(self, request: GetContactRequest, context: Context) -> Contact:
         """Return one contact, deleted or not."""
         async with unit_of_work() as work:
-            return await self._contacts.get(work, request.id)
+            return await self._contacts.show(work, request.id)
 
     async def BatchGetContacts(self, request: BatchGetContactsRequest, context: Context) -> BatchGetContactsResponse:
         """Return the contacts that exist, and which do not."""
@@ -55,8 +55,7 @@ class ContactService(ContactServiceServicer):
     async def ListContacts(self, request: ListContactsRequest, context: Context) -> ListContactsResponse:
         """Return one page."""
         async with unit_of_work() as work:
-            rows, token = await store.LISTING.page(work, Ask.of(request))
-        return ListContactsResponse(contacts=map(store.message, rows), next_page_token=token)
+            return store.PAGES.answer(await store.LISTING.page(work, Ask.of(request)))
 
     def ExportContacts(self, request: ExportContactsRequest, context: Context) -> AsyncIterator[HttpBody]:
         """Yield a view as a file."""

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import filters, texts
+from chassis.answers import Pages
 from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.database.arrays import unnested
 from chassis.database.columns import identifier, reference, word
@@ -28,7 +29,7 @@ from chassis.exports import Export
 from chassis.filters import Field, Fields
 from chassis.listing import Listing
 from chassis.mapping import Mapping
-from kith.crm.v1.contacts_pb2 import Contact, ContactStatus
+from kith.crm.v1.contacts_pb2 import Contact, ContactStatus, ListContactsResponse
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_CONTACTS_READ
 from services.crm.companies.store import companies
 from services.crm.contacts import rules
@@ -115,6 +116,7 @@ LISTING: Final = Listing(
     ),
 )
 
+PAGES: Final = Pages(ListContactsResponse, _MAPPING)
 message: Final = _MAPPING.message
 """How a row that the listing found is a contact."""
 EXPORT: Final = Export("contacts", Contact, LISTING, message, permission=PERMISSION_CRM_CONTACTS_READ)

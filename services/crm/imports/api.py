@@ -48,15 +48,15 @@ class ImportService(ImportServiceServicer):
 
     async def GetImport(self, request: GetImportRequest, context: ServicerContext[GetImportRequest, Import]) -> Import:
         """Return one import."""
-        return await _get(request.id)
+        async with unit_of_work() as work:
+            return _there(await store.STORE.show(work, ids.parse(request.id)))
 
     async def ListImports(
         self, request: ListImportsRequest, context: ServicerContext[ListImportsRequest, ListImportsResponse]
     ) -> ListImportsResponse:
         """Return one page."""
         async with unit_of_work() as work:
-            rows, token = await store.LISTING.page(work, Ask.of(request))
-        return ListImportsResponse(imports=map(store.message, rows), next_page_token=token)
+            return store.PAGES.answer(await store.LISTING.page(work, Ask.of(request)))
 
     async def RereadImport(self, request: RereadImportRequest, context: ServicerContext[RereadImportRequest, Import]) -> Import:
         """Read a file anew that was read wrongly."""
@@ -95,7 +95,8 @@ class ImportService(ImportServiceServicer):
         self, request: GetImportErrorsRequest, context: ServicerContext[GetImportErrorsRequest, HttpBody]
     ) -> AsyncIterator[HttpBody]:
         """Yield the rows that failed as a CSV file."""
-        current = await _get(request.id)
+        async with unit_of_work() as work:
+            current = _there(await store.STORE.get(work, ids.parse(request.id)))
         headers = ["line", "problem", *(column.header for column in current.columns)]
         yield HttpBody(content_type=sheets.CONTENT_TYPE, data=sheets.lines([headers]))
         behind = 0
@@ -109,9 +110,7 @@ class ImportService(ImportServiceServicer):
             behind = failed[-1].line.number
 
 
-async def _get(import_id: str) -> Import:
-    async with unit_of_work() as work:
-        current = await store.STORE.get(work, ids.parse(import_id))
+def _there(current: Import | None) -> Import:
     if current is None:
         raise NotFound(Common.NOT_FOUND, "no such import", resource="import")
     return current

@@ -21,13 +21,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from chassis.answers import Pages
 from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.database.arrays import arrays, unnested
 from chassis.database.columns import identifier, reference, resource_columns, word
 from chassis.listing import Listing
 from chassis.mapping import Mapping
 from chassis.records import Store
-from kith.crm.v1.imports_pb2 import Import
+from kith.crm.v1.imports_pb2 import Import, ListImportsResponse
 from services.crm.imports.applying import Outcome
 from services.crm.imports.sheet import Line
 from services.crm.store import METADATA
@@ -82,8 +83,7 @@ import_errors: Final = _part(
 _I: Final = imports.c
 _MAPPING: Final = Mapping(Import, imports)
 LISTING: Final = Listing(imports, columns=_MAPPING.columns, orders={"create_time": _I.create_time}, default="create_time desc")
-message: Final = _MAPPING.message
-"""How a row that the listing found is an import."""
+PAGES: Final = Pages(ListImportsResponse, _MAPPING)
 STORE: Final = Store(_MAPPING, imports)
 _UNUSED: Final = ("uploading", "ready")
 _ENDED: Final = ("succeeded", "failed", "cancelled")

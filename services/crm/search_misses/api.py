@@ -30,11 +30,11 @@ class SearchMissService(SearchMissServiceServicer):
     async def ListSearchMisses(self, request: ListSearchMissesRequest, context: Context) -> ListSearchMissesResponse:
         """Return one page, each entry with what a search for it finds today."""
         async with unit_of_work() as work:
-            rows, token = await store.LISTING.page(work, Ask.of(request))
-            misses = [store.message(row) for row in rows]
+            page = await store.LISTING.page(work, Ask.of(request))
+            misses = [store.message(row) for row in page.rows]
             for miss in misses:
                 miss.found_now = await self._finds(work, miss)
-        return ListSearchMissesResponse(search_misses=misses, next_page_token=token)
+        return ListSearchMissesResponse(search_misses=misses, next_page_token=page.next_page_token)
 
     async def DeleteSearchMiss(self, request: DeleteSearchMissRequest, context: Context) -> Empty:
         """Take one entry out of the report."""

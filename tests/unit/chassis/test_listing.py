@@ -50,10 +50,26 @@ class Work:
         self.count = count
         self.asked: list[tuple[Any, dict[str, Any]]] = []
 
-    async def all(self, query: Any, **values: Any) -> list[dict[str, Any]]:
+    async def find(self, query: Any, **values: Any) -> "People":
         self.asked.append((query, values))
-        born = datetime(2000, 1, 1, 0, 0, 0, 123_456, tzinfo=UTC)
-        return [{"id": f"id-{number}", "name": "ann", "age": 1, "born": born} for number in range(min(self.count, values["page_rows"]))]
+        return People(min(self.count, values["page_rows"]))
+
+    async def all(self, query: Any, **values: Any) -> list[dict[str, Any]]:
+        found = await self.find(query, **values)
+        return [found.row(number) for number in range(found.size)]
+
+
+class People:
+    """What a statement finds: so many people of one name."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def row(self, number: int) -> dict[str, Any]:
+        return {"id": f"id-{number}", "name": "ann", "age": 1, "born": datetime(2000, 1, 1, 0, 0, 0, 123_456, tzinfo=UTC)}
+
+    def value(self, number: int, name: str) -> Any:
+        return self.row(number)[name]
 
 
 async def page(listing: Listing, work: Work, **asked: Any) -> Any:

@@ -255,7 +255,7 @@ def test_values_come_back_as_they_went(echoing: psycopg.Connection[Any], kind: T
     def back(query: Query, value: Any) -> Any:
         result = echoing.pgconn.exec_params(query.command, query.parameters({"value": value}), param_formats=query.formats, result_format=1)
         assert result.status == psycopg.pq.ExecStatus.TUPLES_OK, result.get_error_message()
-        (row,) = module.Prepared(b"").rows(result)
+        (row,) = module.Prepared(b"").found(result).rows()
         return row["value"]
 
     @given(values, st.lists(st.none() | values, max_size=4))

@@ -1,22 +1,25 @@
-"""Rows to messages and back, compiled from the table and the message, so that no field list is written a third time."""
+"""Rows to messages and back, and to JSON; compiled from the table and the message, so that no field list is written a third time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from sqlalchemy import Table
 
 from chassis import etags
+from chassis.database.columns import VERSION
+from chassis.database.decoding import Found
+from chassis.json.encoders import Json
+from chassis.json.kinds import TIMESTAMP
+from chassis.mapping.enums import enum_names, enum_numbers
+from chassis.mapping.rows import RowWriter
 
 M = TypeVar("M", bound=Message)
 Convert = Callable[[Any], Any]
-
-VERSION: Final = "version"
-_TIMESTAMP: Final = "google.protobuf.Timestamp"
 
 
 class Mapping(Generic[M]):
@@ -28,20 +31,26 @@ class Mapping(Generic[M]):
     """
 
     def __init__(self, kind: type[M], table: Table) -> None:
-        self._kind = kind
         fields: dict[str, Any] = {each.name: each for each in kind.DESCRIPTOR.fields if each.name in table.c}
         self._in: list[tuple[str, Convert | None]] = [(name, _reader(each)) for name, each in fields.items()]
         nullable = {name for name in fields if table.c[name].nullable}
         self._out: list[tuple[str, Convert]] = [(name, _writer(each, nullable=name in nullable)) for name, each in fields.items()]
         self._versioned = VERSION in table.c and "etag" in kind.DESCRIPTOR.fields_by_name
         self.columns: tuple[str, ...] = (*fields, *((VERSION,) if self._versioned else ()))
+        self.kind = kind
+        self.table = table
+        self._json = RowWriter(kind, {name: name for name in fields} | ({"etag": VERSION} if self._versioned else {}))
 
     def message(self, row: dict[str, Any]) -> M:
         """Return the resource that a row holds."""
         values = {name: convert(row[name]) if convert else row[name] for name, convert in self._in if row[name] is not None}
         if self._versioned:
             values["etag"] = etags.of(row[VERSION])
-        return self._kind(**values)
+        return self.kind(**values)
+
+    def json(self, found: Found, most: int) -> list[Json]:
+        """Return the first rows as the JSON objects that the edge makes of their messages."""
+        return self._json.objects(found, most)
 
     def values(self, message: M) -> dict[str, Any]:
         """Return the column values of a resource, the version apart: a write sets it by its own rule."""
@@ -61,7 +70,7 @@ def _writer(field: FieldDescriptor, *, nullable: bool) -> Convert:
         return lambda message: orjson.dumps([plain(each) for each in getattr(message, name)]).decode()
     if field.is_repeated:
         return lambda message: orjson.dumps(list(getattr(message, name))).decode()
-    if field.message_type is not None and field.message_type.full_name == _TIMESTAMP:
+    if field.message_type is not None and field.message_type.full_name == TIMESTAMP:
         return lambda message: _moment(message, name)
     if field.message_type is not None:
         plain = _flat if _is_flat(field.message_type) else _plain
@@ -89,20 +98,3 @@ def _flat(message: Message) -> dict[str, Any]:
 
 def _moment(message: Message, name: str) -> datetime | None:
     return getattr(message, name).ToDatetime(UTC) if message.HasField(name) else None
-
-
-def enum_names(enum: EnumDescriptor) -> dict[int, str]:
-    """Return the stored name of each value: CONTACT_STATUS_ACTIVE is "active"."""
-    prefix = _prefix(enum)
-    return {value.number: value.name.removeprefix(prefix).lower() for value in enum.values}
-
-
-def enum_numbers(enum: EnumDescriptor) -> dict[str, int]:
-    """Return the number of each stored name."""
-    return {name: number for number, name in enum_names(enum).items()}
-
-
-def _prefix(enum: EnumDescriptor) -> str:
-    """Return what all value names of an enum start with: buf's ENUM_VALUE_PREFIX keeps it the enum's name in capitals."""
-    zero = enum.values_by_number[0].name
-    return str(zero.removesuffix("UNSPECIFIED"))
