@@ -12,7 +12,7 @@ import uvloop
 from google.protobuf.message import Message
 from grpc import aio
 
-from chassis import contract, ending, pages, server
+from chassis import collecting, contract, ending, pages, server
 from chassis.background import task
 from chassis.clients import Clients
 from chassis.contract import ContractError
@@ -107,6 +107,7 @@ class App(Generic[S]):
                 await enter(consumer)
             await enter(Jobs([*Purge(system_dsn).jobs(), *wiring.jobs], service=self._name, database=database, dsn=system_dsn))
             ended = ending.asked()  # until here a signal kills: coming up may take as long as NATS does, and nothing is in flight
+            collecting.settle()
             health.started = True
             log.info("started", address=f"{settings.host}:{settings.port}")
             await ended.wait()
