@@ -2,8 +2,9 @@
 
 from chassis.database.decoding import Found, Row
 from chassis.database.pool import Database
+from chassis.database.session import Question
 from chassis.database.statements import Query
 from chassis.database.tables import global_table, tenant_table
 from chassis.database.work import NO_TENANT, UnitOfWork, unit_of_work
 
-__all__ = ["NO_TENANT", "Database", "Found", "Query", "Row", "UnitOfWork", "global_table", "tenant_table", "unit_of_work"]
+__all__ = ["NO_TENANT", "Database", "Found", "Query", "Question", "Row", "UnitOfWork", "global_table", "tenant_table", "unit_of_work"]

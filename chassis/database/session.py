@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg import Error, OperationalError
 from sqlalchemy import text
 
 from chassis.database.decoding import Row
-from chassis.database.pipeline import Answer, Pipeline
+from chassis.database.pipeline import Answer, Answers, Pipeline
 from chassis.database.setting import ENTER
 from chassis.database.statements import Query
 
@@ -23,12 +23,24 @@ Hear = Callable[[list[Row]], None]
 """What is done with the rows of a statement that was put ahead; what it raises ends the transaction."""
 
 
+class Question(NamedTuple):
+    """A statement that is under way. If it failed, or what was sent with it, its answer raises that, or else the next one that is asked."""
+
+    answered: asyncio.Future[Answers]
+    place: int
+
+    async def rows(self) -> list[Row]:
+        """Wait for its rows."""
+        return (await self.answered).all()[self.place].rows()
+
+
 class Session:
     """A transaction on a pipeline. What is put goes out with the next question, so that writing takes no round trip of its own."""
 
     def __init__(self, pipeline: Pipeline, tenant_id: str) -> None:
         self.pipeline = pipeline
         self._ahead: list[tuple[int, Hear]] = []
+        self._begun: list[asyncio.Future[Answers]] = []
         pipeline.put(BEGIN, [])
         if tenant_id:
             self.put(ENTER, {"tenant": tenant_id})
@@ -45,6 +57,13 @@ class Session:
         """Run a statement; wait for it and for all before it."""
         place = self.put(query, values)
         return (await self._settle())[place]
+
+    async def begin(self, query: Query, values: dict[str, Any]) -> Question:
+        """Send a statement and all before it, and wait for none of them; only what was put ahead is heard before."""
+        await self.hear()
+        place = self.put(query, values)
+        self._begun.append(self.pipeline.sync())
+        return Question(self._begun[-1], place)
 
     async def hear(self) -> None:
         """Wait for what was put ahead, if nothing that was asked since did."""
@@ -76,7 +95,10 @@ class Session:
 
     async def _settle(self) -> list[Answer]:
         ahead, self._ahead = self._ahead, []
+        begun, self._begun = self._begun, []
         answered = await self.pipeline.sync()
+        for earlier in begun:
+            earlier.result().all()  # what failed first tells more than that the transaction had failed
         for place, hear in ahead:
             if place < len(answered.answers):
                 hear(answered.answers[place].rows())

@@ -14,7 +14,7 @@ from chassis.context import Caller, Request, current
 from chassis.database import audit, outbox, replays
 from chassis.database.decoding import Found, Row
 from chassis.database.pool import Database
-from chassis.database.session import Session
+from chassis.database.session import Question, Session
 from chassis.database.statements import Query
 from chassis.database.subject_keys import Keys
 from chassis.errors import Aborted, Reason
@@ -67,6 +67,11 @@ class UnitOfWork:
         """Return the first row of the statement, None if there is none."""
         rows = await self.all(query, **values)
         return rows[0] if rows else None
+
+    async def ask(self, query: Query, **values: Any) -> Question:
+        """Send a statement whose rows are waited for later. It sees what was written before it, and nothing that comes behind it."""
+        with _span(query):
+            return await (await self._transaction()).begin(query, values)
 
     async def run(self, query: Query, **values: Any) -> int:
         """Run a statement that answers with no rows; return how many it touched."""

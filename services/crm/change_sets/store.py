@@ -88,7 +88,7 @@ class Change(NamedTuple):
 async def add_changes(work: UnitOfWork, change_set_id: str, found: Iterable[Change]) -> None:
     """Keep the images of changed records. Of one that was changed before, the older first image stays."""
     rows = [{"change_set_id": change_set_id, **change._asdict()} for change in found]
-    await work.run(_ADD_CHANGES, **arrays(rows, _IMAGE))
+    await work.send(_ADD_CHANGES, **arrays(rows, _IMAGE))
 
 
 async def reverted_up_to(work: UnitOfWork, change_set_id: str) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import filters, texts
 from chassis.answers import Pages
-from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database import Query, Question, UnitOfWork, tenant_table
 from chassis.database.columns import reference, word
 from chassis.exports import Export
 from chassis.filters import Fields
@@ -91,9 +91,9 @@ NAMED: Final = {"domain": _named(_C.domain), "name": _named(_C.sort_name)}
 """Like `BY_KEY`, with what tells companies apart; they are not purged until the end of the unit of work."""
 
 
-async def find(work: UnitOfWork, kind: str, keys: Collection[str]) -> list[tuple[str, str]]:
-    """Return live companies by domain or folded name, many at once: key, id."""
-    return [(row["key"], row["id"]) for row in await work.all(BY_KEY[kind], keys=list(keys))]
+async def find(work: UnitOfWork, kind: str, keys: Collection[str]) -> Question:
+    """Ask for live companies by domain or folded name, many at once; rows: key, id."""
+    return await work.ask(BY_KEY[kind], keys=list(keys))
 
 
 async def named(work: UnitOfWork, domains: Collection[str], names: Collection[str]) -> list[Company]:

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import filters, texts
 from chassis.answers import Pages
-from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database import Query, Question, UnitOfWork, tenant_table
 from chassis.database.arrays import unnested
 from chassis.database.columns import identifier, reference, word
 from chassis.exports import Export
@@ -138,9 +138,11 @@ BY_KEY: Final = Query(
     select(contact_keys.c.key, contact_keys.c.contact_id.label("id")).where(
         contact_keys.c.kind == bindparam("kind", type_=contact_keys.c.kind.type),
         contact_keys.c.key == func.any(bindparam("keys", type_=ARRAY(contact_keys.c.key.type))),
+        select(_C.delete_time.is_(None)).where(_C.id == contact_keys.c.contact_id).scalar_subquery(),
     )
 )
-LIVE: Final = Query(select(_C.id).where(_C.id == func.any(bindparam("ids", type_=ARRAY(_C.id.type))), _C.delete_time.is_(None)))
+"""Each contact that is found is looked at by its id, for most keys of an import are new; a join of both tables, or EXISTS, was taken
+through all contacts of the tenant."""
 
 
 async def add_keys(work: UnitOfWork, keys: Sequence[tuple[str, str, str]]) -> None:
@@ -148,14 +150,9 @@ async def add_keys(work: UnitOfWork, keys: Sequence[tuple[str, str, str]]) -> No
     await work.send(_ADD_KEYS, **dict(zip(_KEY_COLUMNS, map(list, zip(*keys, strict=True)), strict=True)))
 
 
-async def find(work: UnitOfWork, kind: str, keys: Collection[str]) -> list[tuple[str, str]]:
-    """Return live contacts by normalised keys of one kind, many at once: key, id.
-
-    In two steps, for most keys of an import are new; a join of both tables was taken through all contacts of the tenant.
-    """
-    found = [(row["key"], row["id"]) for row in await work.all(BY_KEY, kind=kind, keys=list(keys))]
-    live = {row["id"] for row in await work.all(LIVE, ids=[each for _, each in found])} if found else set()
-    return [each for each in found if each[1] in live]
+async def find(work: UnitOfWork, kind: str, keys: Collection[str]) -> Question:
+    """Ask for live contacts by normalised keys of one kind, many at once; rows: key, id."""
+    return await work.ask(BY_KEY, kind=kind, keys=list(keys))
 
 
 async def drop_keys(work: UnitOfWork, ids: Collection[str]) -> None:

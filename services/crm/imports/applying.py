@@ -1,7 +1,7 @@
 """From rows to written records: what becomes of a row never depends on how rows are grouped."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chassis.database import UnitOfWork
@@ -12,7 +12,7 @@ from kith.crm.v1.imports_pb2 import Import, ImportDuplicates
 from services.crm.change_sets import actions as change_sets
 from services.crm.imports import rules
 from services.crm.imports.employers import Asked, Employers
-from services.crm.imports.matching import Key, Matcher, merged
+from services.crm.imports.matching import Key, Matcher, Matches, merged
 from services.crm.imports.parsing import Row, said
 from services.crm.imports.sheet import Line
 from services.crm.records.actions import Records
@@ -35,6 +35,10 @@ class Applied(NamedTuple):
     changed: int
     companies: int
 
+    def and_then(self, more: "Applied") -> "Applied":
+        """Return this with what became of further rows."""
+        return Applied([*self.outcomes, *more.outcomes], self.changed + more.changed, self.companies + more.companies)
+
 
 class Applier:
     """Writes the rows of one import."""
@@ -48,32 +52,45 @@ class Applier:
         self._updates = current.duplicates == ImportDuplicates.IMPORT_DUPLICATES_UPDATE
 
     async def apply(self, work: UnitOfWork, rows: Sequence[Row]) -> Applied:
-        """Write rows."""
-        outcomes: list[Outcome] = [Outcome(row.line, FAILED, row.problem) for row in rows if row.record is None]
-        good = [row for row in rows if row.record is not None]
-        changed = companies = 0
-        for start in range(0, len(good), rules.STEP):
-            left = good[start : start + rules.STEP]
-            while left:
-                left, written = await self._wave(work, left)
-                outcomes += written.outcomes
-                changed += written.changed
-                companies += written.companies
-                await work.flush()
-                await asyncio.sleep(0)  # writing only sends: without this, nobody else would have a turn until the next answer is awaited
-        return Applied(sorted(outcomes, key=lambda outcome: outcome.line.number), changed, companies)
+        """Write rows, some at a time; what there is for the next ones is looked for before the last ones are written.
 
-    async def _wave(self, work: UnitOfWork, rows: Sequence[Row]) -> tuple[list[Row], Applied]:
-        """Write the rows that share neither a key nor a record with one before them; return the others too: their turn comes next."""
-        if self._creates:
-            return [], await self._write(work, _Wave(list(rows), [], []), skipped=[], updated=[])
+        So the database writes while here the next rows are prepared, and nobody waits for the other.
+        """
+        good = [row for row in rows if row.record is not None]
+        written = Applied([Outcome(row.line, FAILED, row.problem) for row in rows if row.record is None], 0, 0)
+        next_step, touched = await self._look(work, good[: rules.STEP]), set[object]()
+        for start in range(0, len(good), rules.STEP):
+            step, next_step = next_step, await self._look(work, good[start + rules.STEP : start + 2 * rules.STEP])
+            touched, more = await self._take(work, step, touched)
+            written = written.and_then(more)
+        return Applied(sorted(written.outcomes, key=lambda outcome: outcome.line.number), written.changed, written.companies)
+
+    async def _look(self, work: UnitOfWork, rows: Sequence[Row]) -> "_Step":
+        if self._creates or not rows:
+            return _Step(rows, [set() for _ in rows], Matches({}))
         keys = [self._matcher.keys(row.record) for row in rows]
-        found = await self._matcher.find(work, set().union(*keys))
-        wave = _Wave.of(rows, keys, found, changing=self._updates)
-        if not self._updates:
-            return wave.left, await self._write(work, wave, skipped=wave.matched, updated=[])
+        return _Step(rows, keys, await self._matcher.find(work, set().union(*keys)))
+
+    async def _take(self, work: UnitOfWork, step: "_Step", touched: "_Touched") -> "tuple[_Touched, Applied]":
+        """Write the rows of a step, in waves; `touched` is what was written since they were looked for. Return what it is now."""
+        now_touched, written = set[object](), Applied([], 0, 0)
+        while step.rows:
+            wave = _Wave.of(step, await step.matches.by_key(), touched, changing=self._updates)
+            written = written.and_then(await self._write_wave(work, wave))
+            now_touched |= wave.touched
+            step, touched = await self._look(work, wave.left), set()
+        return now_touched, written
+
+    async def _write_wave(self, work: UnitOfWork, wave: "_Wave") -> Applied:
         ambiguous = [each for each in wave.matched if len(each[1]) > 1]
-        return wave.left, await self._write(work, wave, skipped=ambiguous, updated=[each for each in wave.matched if len(each[1]) == 1])
+        clear = [each for each in wave.matched if len(each[1]) == 1]
+        if self._updates:
+            written = await self._write(work, wave, skipped=ambiguous, updated=clear)
+        else:
+            written = await self._write(work, wave, skipped=wave.matched, updated=[])
+        await work.flush()
+        await asyncio.sleep(0)  # writing only sends: without this, nobody else would have a turn until the next answer is awaited
+        return written
 
     async def _write(self, work: UnitOfWork, wave: "_Wave", *, skipped: "list[_Match]", updated: "list[_Match]") -> Applied:
         created = await self._records.draft_tidy(work, [row.record for row in wave.new]) if wave.new else []
@@ -105,19 +122,33 @@ class Applier:
 
 _Match = tuple[Row, set[str]]
 
+_Touched = set[object]
+"""Keys and ids of records that were written, or whose turn is still to come."""
+
+
+class _Step(NamedTuple):
+    """Rows, the keys of each, and the records that have them."""
+
+    rows: Sequence[Row]
+    keys: Sequence[set[Key]]
+    matches: Matches
+
 
 class _Wave(NamedTuple):
+    """Rows that can be written together, and those that cannot: they share a key or a record with one before them."""
+
     new: list[Row]
     matched: list[_Match]
     left: list[Row]
+    touched: _Touched
 
     @classmethod
-    def of(cls, rows: Iterable[Row], keys: Iterable[set[Key]], found: Mapping[Key, set[str]], *, changing: bool) -> "_Wave":
+    def of(cls, step: _Step, found: Mapping[Key, set[str]], touched: _Touched, *, changing: bool) -> "_Wave":
         """Sort rows; one that matches and changes nothing stands in nobody's way."""
-        wave = cls([], [], [])
-        taken: set[object] = set()
-        for row, own in zip(rows, keys, strict=True):
-            ids = set().union(*(found.get(key, set()) for key in own))
+        wave = cls([], [], [], set())
+        taken = set(touched)
+        for row, own in zip(step.rows, step.keys, strict=True):
+            ids = set[str]().union(*(found.get(key, ()) for key in own))
             if not taken.isdisjoint(own | ids):
                 wave.left.append(row)
             elif ids:
@@ -126,7 +157,8 @@ class _Wave(NamedTuple):
                     continue
             else:
                 wave.new.append(row)
-            taken |= own | ids
+            wave.touched.update(own, ids)
+            taken.update(own, ids)
         return wave
 
 

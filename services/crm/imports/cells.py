@@ -21,9 +21,9 @@ class CellError(ValueError):
 def plain(cell: str) -> str:
     """Return the value of a cell: without the guards of spreadsheets; a formula has no value here and is refused."""
     cell = cell.strip()
-    if found := _TEXT_FORMULA.fullmatch(cell):
-        return found[1].replace('""', '"').strip()
     if cell.startswith("="):
+        if found := _TEXT_FORMULA.fullmatch(cell):
+            return found[1].replace('""', '"').strip()
         raise CellError("is a formula; save its value instead")
     return sheets.unguarded(cell)
 

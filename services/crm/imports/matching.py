@@ -1,18 +1,18 @@
 """When a row is about a record that is there: by which keys it is looked for, and what it changes."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from chassis import texts
-from chassis.database import UnitOfWork
+from chassis.database import Question, UnitOfWork
 from services.crm.companies import store as companies
 from services.crm.contacts import rules as contact_rules
 from services.crm.contacts import store as contacts
 from services.crm.parts import emails
 from services.crm.records import rules
 
-Find = Callable[[UnitOfWork, str, Collection[str]], Awaitable[list[tuple[str, str]]]]
-"""Returns live records by keys of one kind: key, id."""
+Find = Callable[[UnitOfWork, str, Collection[str]], Awaitable[Question]]
+"""Asks for live records by keys of one kind; rows: key, id."""
 
 
 class Key(NamedTuple):
@@ -22,6 +22,21 @@ class Key(NamedTuple):
     value: str
 
 
+class Matches:
+    """The records that have some keys; they are being looked for."""
+
+    def __init__(self, asked: Mapping[str, Question]) -> None:
+        self._asked = asked
+
+    async def by_key(self) -> dict[Key, set[str]]:
+        """Wait for the ids of the records."""
+        found: dict[Key, set[str]] = {}
+        for kind, question in self._asked.items():
+            for row in await question.rows():
+                found.setdefault(Key(kind, row["key"]), set()).add(row["id"])
+        return found
+
+
 class Matcher(Protocol):
     """Knows records of one noun by their keys."""
 
@@ -29,8 +44,8 @@ class Matcher(Protocol):
         """Return what a tidy record is looked for by; nothing when it has no such thing."""
         ...
 
-    async def find(self, work: UnitOfWork, keys: Collection[Key]) -> dict[Key, set[str]]:
-        """Return the ids of live records by key."""
+    async def find(self, work: UnitOfWork, keys: Collection[Key]) -> Matches:
+        """Look for live records, as they are after all that the unit of work has written so far."""
         ...
 
 
@@ -42,8 +57,8 @@ class ContactMatcher:
         found = {Key(contact_rules.EMAIL, emails.key(each.address)) for each in record.emails}
         return found or {Key(contact_rules.PHONE, each.e164) for each in record.phones if each.e164}
 
-    async def find(self, work: UnitOfWork, keys: Collection[Key]) -> dict[Key, set[str]]:
-        """Return contacts by key."""
+    async def find(self, work: UnitOfWork, keys: Collection[Key]) -> Matches:
+        """Look for contacts."""
         return await _find(work, keys, contacts.find)
 
 
@@ -54,17 +69,14 @@ class CompanyMatcher:
         """Return the key of a company."""
         return {Key("domain", record.domain)} if record.domain else {Key("name", texts.fold(record.name))}
 
-    async def find(self, work: UnitOfWork, keys: Collection[Key]) -> dict[Key, set[str]]:
-        """Return companies by key."""
+    async def find(self, work: UnitOfWork, keys: Collection[Key]) -> Matches:
+        """Look for companies."""
         return await _find(work, keys, companies.find)
 
 
-async def _find(work: UnitOfWork, keys: Collection[Key], find: Find) -> dict[Key, set[str]]:
-    found: dict[Key, set[str]] = {}
-    for kind in sorted({key.kind for key in keys}):
-        for value, record_id in await find(work, kind, [key.value for key in keys if key.kind == kind]):
-            found.setdefault(Key(kind, value), set()).add(record_id)
-    return found
+async def _find(work: UnitOfWork, keys: Collection[Key], find: Find) -> Matches:
+    kinds = sorted({key.kind for key in keys})
+    return Matches({kind: await find(work, kind, [key.value for key in keys if key.kind == kind]) for kind in kinds})
 
 
 def merged(before: Any, row: Any) -> Any:

@@ -199,7 +199,7 @@ async def plan_anew(work: UnitOfWork) -> None:
     One that was made while a table was empty walks through all that a tenant has, and stays until the table is analysed: what one
     transaction writes does not count for that.
     """
-    await work.run(_FORGET_PLANS)
+    await work.send(_FORGET_PLANS)
 
 
 def _json(cells: Sequence[str]) -> str:

@@ -249,6 +249,22 @@ async def test_duplicates_are_skipped_updated_or_created(imports: Imports, peopl
     assert counts(created.report) == (3, 0, 0, 0)
 
 
+@pytest.mark.parametrize("mode", [imports_pb2.IMPORT_MODE_ROWS, imports_pb2.IMPORT_MODE_ALL])
+async def test_rows_of_one_key_are_taken_one_after_the_other_however_far_apart_they_are(imports: Imports, people: Any, mode: Any) -> None:
+    keys = [number * number % 211 for number in range(1_200)]  # next to each other, in two steps of writing, in two transactions
+    content = "first name,email,title\n" + "".join(f"P{key},p{key}@example.com,{number}\n" for number, key in enumerate(keys))
+    done = await imports.run(content, mode=mode, duplicates=imports_pb2.IMPORT_DUPLICATES_UPDATE)
+    assert counts(done.report) == (len(set(keys)), len(keys) - len(set(keys)), 0, 0)
+    assert {name: each.title for name, each in (await people()).items()} == {f"P{key}": str(number) for number, key in enumerate(keys)}
+
+
+async def test_a_row_waits_for_one_that_waits_itself(imports: Imports, people: Any) -> None:
+    content = 'first name,email\nAnn,a@example.com\nAnn,"a@example.com, b@example.com"\nAnna,b@example.com\n'
+    done = await imports.run(content, duplicates=imports_pb2.IMPORT_DUPLICATES_UPDATE)
+    assert counts(done.report) == (1, 2, 0, 0), await imports.errors(done.id)
+    assert {name: len(each.emails) for name, each in (await people()).items()} == {"Anna": 2}
+
+
 async def test_companies_are_the_same_by_domain_or_name(imports: Imports, companies: Any, make_company: MakeCompany) -> None:
     await make_company(name="Acme", domain="acme.example.com")
     await make_company(name="Größe")

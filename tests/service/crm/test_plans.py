@@ -124,6 +124,11 @@ def test_no_statement_of_a_noun_reads_a_table_from_end_to_end(runtime: psycopg.C
     assert not sequential_scans(runtime, query, {name: values[name] for name in query.names if name in values})
 
 
+@pytest.mark.parametrize("kind", ["email", "phone"])
+def test_no_contact_of_an_import_is_looked_for_from_end_to_end(runtime: psycopg.Connection[Any], kind: str) -> None:
+    assert not sequential_scans(runtime, contacts.BY_KEY, {"kind": kind, "keys": ["p5@example.com", "5550000005"]})
+
+
 @pytest.mark.parametrize("key", companies.NAMED)
 def test_no_company_of_an_import_is_looked_for_from_end_to_end(runtime: psycopg.Connection[Any], key: str) -> None:
     assert not sequential_scans(runtime, companies.NAMED[key], {"keys": ["p 5", "example.com"]})

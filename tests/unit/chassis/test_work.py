@@ -30,6 +30,7 @@ SLEEP = Query(text("SELECT pg_sleep(60)"))
 FAIL = Query(text("SELECT 1 / 0"))
 LENGTH = Query(select(func.length(bindparam("text", type_=Text()))))
 ONE = Query(text("SELECT 1 AS one"))
+TOLD = Query(text("SELECT resource_id FROM audit_log"))
 
 
 @pytest.fixture
@@ -152,6 +153,33 @@ async def test_a_statement_that_nobody_waits_for_undoes_the_others_when_it_fails
     with pytest.raises(DivisionByZero):
         await write()
     assert await rows(admin, "outbox") == 0
+    assert all([await answers(call) for _ in range(4)])
+
+
+async def test_a_question_sees_what_was_written_before_it_and_nothing_that_comes_behind_it(call: Call) -> None:
+    request = call()
+    async with unit_of_work() as work:
+        questions = []
+        for number in range(3):
+            questions.append(await work.ask(TOLD))
+            work.note(str(number))
+            await work.flush()
+        assert [len(await question.rows()) for question in reversed(questions)] == [2, 1, 0]
+        assert len(await work.all(TOLD)) == 3
+    assert request.noted
+
+
+async def test_what_failed_with_a_question_is_what_is_raised_whatever_is_asked_next(call: Call) -> None:
+    async def write(*, wait: bool) -> None:
+        call()
+        async with unit_of_work() as work:
+            await work.send(FAIL)
+            question = await work.ask(ONE)
+            await (question.rows() if wait else work.all(ONE))
+
+    for wait in (True, False):
+        with pytest.raises(DivisionByZero):
+            await write(wait=wait)
     assert all([await answers(call) for _ in range(4)])
 
 
