@@ -20,7 +20,7 @@ def check(field: str, value: str, most: int, *, least: int = 0) -> Iterator[Viol
         yield Violation(field, f"must have at most {most:,} characters")
     elif len(value) < least:
         yield Violation(field, "must not be empty")
-    elif _UNSTORABLE.search(value):
+    elif not value.isprintable() and _UNSTORABLE.search(value):
         yield Violation(field, "must not contain NUL characters or lone surrogates")
 
 

@@ -1,9 +1,8 @@
 """The audit trail: who did what to which record, as whom, from where, with the states before and after, redacted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from google.protobuf.message import Message
@@ -19,8 +18,7 @@ from chassis.redaction import redacted
 from kith.options.v1.options_pb2 import Audit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the trail. `action` is an event's subject, or the method's name for a call without an event."""
 
     action: str

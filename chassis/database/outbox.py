@@ -1,9 +1,8 @@
 """The outbox: events are rows of the transaction that they tell of, and leave it only after its commit."""
 
 import asyncio
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from google.protobuf.message import Message
@@ -19,8 +18,7 @@ from chassis.sealing.split import split
 from chassis.telemetry import tracing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One event on its way out. `version` is its aggregate's, 0 where it has none; `personal` is the part that is to be sealed."""
 
     id: str
@@ -56,7 +54,7 @@ def sealed(entry: Entry, key: SubjectKey, tenant_id: str) -> Entry:
     associated = label(kind=contract.event(entry.kind).subject, tenant_id=tenant_id, subject=entry.key)
     carrier: Any = entry.kind
     rest: Message = carrier(sealed=key.seal(entry.personal, associated))
-    return replace(entry, payload=entry.payload + rest.SerializeToString(), personal=b"")
+    return entry._replace(payload=entry.payload + rest.SerializeToString(), personal=b"")
 
 
 def _version(event: Message) -> int:

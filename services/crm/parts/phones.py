@@ -12,11 +12,11 @@ Read with the tenant's region, so that a national number gets its country code. 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumber, PhoneNumberFormat, ValidationResult
 
 from chassis import texts
 from chassis.errors import Violation
@@ -83,8 +83,21 @@ def keys(typed: str, e164: str) -> frozenset[str]:
     found = {key(typed), _digits(_without_extension(typed))}
     if e164:
         number, significant = _of_e164(e164)
-        found |= {e164, e164[1:], significant, _digits(phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL))}
+        found |= {e164, e164[1:], significant}
+        if not _dials_no_prefix(number.country_code):
+            found.add(_digits(phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)))
     return frozenset(found)
+
+
+@cache
+def _dials_no_prefix(code: int) -> bool:
+    """Say whether the national form of every number has the digits of the international one, as in half of the countries."""
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, phonenumbers.region_code_for_country_code(code))
+    formats = metadata.number_format if metadata else []
+    return all(
+        _digits(each.format or "") == "123456789"[: re.compile(each.pattern or "").groups] and not each.national_prefix_formatting_rule
+        for each in formats
+    )
 
 
 def _of_e164(e164: str) -> tuple[PhoneNumber, str]:

@@ -59,7 +59,10 @@ _SIGNS: Final = "".join(chr(code) for code in range(0x0900, 0x1D00) if unicodeda
 """Vowels and other signs that are written around the letters of Indic and South East Asian scripts."""
 
 _WORD: Final = re.compile(rf"[\w{_SIGNS}]+(?:[.@'][\w{_SIGNS}]+)*")
-_START: Final = re.compile(r"(?<=[.@'])|(?=[\u0e01-\u0e2e\u0e40-\u0e44\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff])")
+_JOINT: Final = re.compile(r"(?<=[.@'])")
+_START: Final = re.compile(
+    _JOINT.pattern + r"|(?=[\u0e01-\u0e2e\u0e40-\u0e44\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff])"
+)
 """Where a token starts inside of a word: behind a joint, and before each character of scripts without spaces."""
 
 _NUMBER: Final = re.compile(r"(?<![\w@])(?<!\w[.'])[+(]*\d+(?:[\s().\-/+]+\d+)*(?![\w@]|[.']\w)")
@@ -90,7 +93,10 @@ class Entry:
 
 def fold(text: str) -> str:
     """Return the text without case, accents, strokes and compatibility forms, character by character."""
-    return unicodedata.normalize("NFKD", texts.bare(text)).translate(_FOLDED)
+    bare = texts.bare(text)
+    if bare.isascii():
+        return bare.replace("`", "'").replace("_", " ")
+    return unicodedata.normalize("NFKD", bare).translate(_FOLDED)
 
 
 def name_tokens(*names: str) -> dict[str, Field]:
@@ -158,8 +164,11 @@ def _words(folded: str) -> list[str]:
 
 def _tokens(text: str) -> Iterator[str]:
     for word in _WORD.findall(fold(text)):
-        for start in dict.fromkeys((0, *(place.start() for place in _START.finditer(word)))):
-            yield _cut(word[start:])
+        starts = _JOINT if word.isascii() else _START
+        if starts is _JOINT and word.isalnum():
+            yield _cut(word)
+        else:
+            yield from (_cut(word[start:]) for start in dict.fromkeys((0, *(place.start() for place in starts.finditer(word)))))
 
 
 def _without_top_level(domain: str) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """Phone numbers as people type them."""
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers import PhoneNumberFormat
 
 from services.crm.parts import phones
 
@@ -62,6 +64,15 @@ def test_a_national_number_without_a_region_has_no_e164_form() -> None:
 )
 def test_a_number_is_found_by_the_digits_that_people_type(searched: str, kept: str, region: str) -> None:
     assert phones.key(searched) in phones.keys(kept, phones.read(kept, region).e164)
+
+
+@pytest.mark.parametrize("code", phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+def test_a_number_is_found_by_its_national_form_in_every_country(code: int) -> None:
+    for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]:
+        number = phonenumbers.example_number(region) or phonenumbers.example_number_for_non_geo_entity(code)
+        assert number is not None
+        e164, national = (phonenumbers.format_number(number, form) for form in (PhoneNumberFormat.E164, PhoneNumberFormat.NATIONAL))
+        assert phonenumbers.normalize_digits_only(national) in phones.keys(e164, e164)
 
 
 def test_an_international_number_is_not_found_by_another_country_s() -> None:
