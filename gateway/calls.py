@@ -12,6 +12,7 @@ from gateway import headers, problems
 from gateway.contract import Method
 from gateway.problems import Problem
 from gateway.requests import Request
+from kith.common.v1.carrier_pb2 import CarriedAnswer
 
 ServiceToken = Callable[[str], str]
 """Gives the edge's own token for a service by its name."""
@@ -20,7 +21,7 @@ Metadata = list[tuple[str, str]]
 
 _MAX_USER_AGENT: Final = 256
 _MAX_LANGUAGE: Final = 256
-_REPLAYED: Final = "idempotency-replayed"
+REPLAYED: Final = "idempotency-replayed"
 
 
 class Rpc:
@@ -51,22 +52,22 @@ class Rpc:
         found.extend((name, value) for name, value in optional if value)
         return found
 
-    async def unary(self, request: Request, message: bytes, *, seconds: float) -> tuple[bytes, bool]:
-        """Return the answer, and whether it is the one that an idempotency key replayed; raise a Problem."""
+    async def unary(self, request: Request, message: bytes, *, seconds: float, wants_json: bool) -> CarriedAnswer:
+        """Return the answer, which may be JSON already if that is wanted; raise a Problem."""
         with tracing.call(self._name) as span:
             metadata = self.metadata(request, span.traceparent)
             began = time.perf_counter()
             try:
-                answer = await self.stub(message, metadata, seconds=seconds)
+                answer: CarriedAnswer = await self.stub(message, metadata, seconds=seconds, wants_json=wants_json)
             except aio.AioRpcError as error:
                 raise self.failed(request, error, began) from None
             self._observe("OK", began)
-            return answer.message, _REPLAYED in answer.trailing
+            return answer
 
     async def succeeded(self, call: Any, began: float) -> bool:
         """Count a call that was answered; say whether the answer is a replay."""
         self._observe("OK", began)
-        return bool((await call.trailing_metadata()).get(_REPLAYED) == "true")
+        return bool((await call.trailing_metadata()).get(REPLAYED) == "true")
 
     def failed(self, request: Request, error: aio.AioRpcError, began: float) -> Problem:
         """Count a call that failed; return what the client is told."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Protocol, Self
 
-from gateway import headers, media
+from gateway import calls, headers, media
 from gateway.bindings import Given, RequestBinding
 from gateway.browser import Browser
 from gateway.calls import Rpc
@@ -11,6 +11,7 @@ from gateway.contract import Method
 from gateway.replies import Reply, ReplyEncoder, Stream
 from gateway.requests import Request
 from gateway.settings import EdgeSettings
+from kith.common.v1.carrier_pb2 import CarriedAnswer
 
 REPLAYED = (b"idempotency-replayed", b"true")
 
@@ -96,8 +97,13 @@ class Unary(Common):
         """Call the RPC and return its answer."""
         to_page = self._is_page(request)
         message = await self._message(request, segments, to_page=to_page)
-        answer, replayed = await self._rpc.unary(request, message, seconds=self._seconds)
-        reply = self._replies.reply(answer, to_page=to_page)
-        if replayed:
+        answer = await self._rpc.unary(request, message, seconds=self._seconds, wants_json=self._replies.takes_json)
+        reply = self._reply(answer, to_page=to_page)
+        if calls.REPLAYED in answer.trailing:
             reply.headers.append(REPLAYED)
         return reply
+
+    def _reply(self, answer: CarriedAnswer, *, to_page: bool) -> Reply:
+        if answer.is_json:
+            return self._replies.of_json(answer.message, answer.etag)
+        return self._replies.reply(answer.message, to_page=to_page)

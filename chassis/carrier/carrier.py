@@ -9,6 +9,7 @@ import grpc
 import structlog
 from grpc import aio
 
+from chassis.answers import JsonAnswer
 from chassis.carrier.answers import Answers
 from chassis.carrier.context import CarriedContext
 from chassis.interceptors.chain import Chain, Context, serialize
@@ -58,7 +59,11 @@ class Carrier(CarrierServiceServicer):
         context = CarriedContext(call)
         self._running += 1
         try:
-            context.answer.message = serialize(await served(call.message, cast("Context", context)))
+            answer = await served(call.message, cast("Context", context), wants_json=call.wants_json)
+            if isinstance(answer, JsonAnswer):
+                context.answer.message, context.answer.etag, context.answer.is_json = answer.json(), answer.etag, True
+            else:
+                context.answer.message = serialize(answer)
         except aio.AbortError:
             return context.answer  # which says why
         except Exception as broken:  # noqa: BLE001 - gRPC would tell the caller its text

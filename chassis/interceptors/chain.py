@@ -26,7 +26,13 @@ else:
     Handler = grpc.RpcMethodHandler
 
 Next = Callable[["Call"], Awaitable[Any]]
-Served = Callable[[bytes, Context], Awaitable[Any]]
+
+
+class Served(Protocol):
+    """One RPC without streams, with the stages around it."""
+
+    async def __call__(self, message: bytes, context: Context, *, wants_json: bool) -> Any:
+        """Return what answers a request message in bytes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,10 +86,15 @@ class Chain:
         async def run(message: Any, context: Context) -> Any:
             return await self._run(self._call(method, message, context, behaviour))
 
+        async def served(message: bytes, context: Context, *, wants_json: bool) -> Any:
+            call = self._call(method, read(message), context, behaviour)
+            call.request.wants_json = wants_json
+            return await self._run(call)
+
         codec = {"request_deserializer": read, "response_serializer": serialize}
         match handler.request_streaming, handler.response_streaming:
             case False, False:
-                self.served[method.path] = lambda message, context: run(read(message), context)
+                self.served[method.path] = served
                 return grpc.unary_unary_rpc_method_handler(run, **codec)
             case False, True:
                 return grpc.unary_stream_rpc_method_handler(run, **codec)
