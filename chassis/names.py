@@ -6,6 +6,10 @@ SIGNING_IN: Final = ("migrator", "runtime", "system")
 """Roles of a database that have a password."""
 
 
+LIMITS: Final = "kith-limits"
+"""Subject on which edges tell each other what they counted; no stream keeps it."""
+
+
 def database(service: str) -> str:
     """Return the name of a service's database."""
     return f"kith_{service}"

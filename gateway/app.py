@@ -55,7 +55,7 @@ class Edge:
         self._health = health
         self._base = settings.public_url.rstrip("/")
         self._addresses = Addresses(settings.trusted_proxies)
-        self._limits = {name: TierLimit(name, tier) for name, tier in settings.tiers().items()}
+        self.limits = {name: TierLimit(name, tier) for name, tier in settings.tiers().items()}
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,7 +171,7 @@ class Edge:
         principal = await self._principals.principal(authorization.decode("latin-1")) if authorization is not None else None
         tenant = principal.tenant_id if principal else ""
         key = f"{tenant} {principal.user_id if principal else ''} {block(request.client)}"
-        request.extra += self._limits[policy.tier].take(principal=key, tenant=tenant)
+        request.extra += self.limits[policy.tier].take(principal=key, tenant=tenant)
         if authorization is None and policy.access != "public" and not policy.live_ticket:
             raise Problem(401, Reason.TOKEN_MISSING, "The call needs a token.")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from chassis.json import kinds
 from chassis.json.encoders import Encoders
+from gateway.admission import Gates
 from gateway.bindings import RequestBinding
 from gateway.browser import Browser
 from gateway.calls import Rpc, ServiceToken
@@ -32,6 +33,7 @@ class Assembly:
         self._upstreams = upstreams
         self._browser = browser
         self._bounds = bounds
+        self._gates = Gates(bounds.concurrent_calls)
         self._service_token = service_token
         self._own = own
         self._decoders = Decoders(contract.pool)
@@ -62,6 +64,7 @@ class Assembly:
             rpc=rpc,
             browser=self._browser,
             bounds=self._bounds,
+            gate=self._gates.gate(method.upstream, method.policy.tier),
         )
 
 

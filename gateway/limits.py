@@ -1,8 +1,8 @@
-"""Rate limits by tier in this process: the generic cell rate algorithm, one number per principal."""
+"""Rate limits by tier: the generic cell rate algorithm, one number per principal. `sharing` lets edges hold them together."""
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,6 +61,7 @@ class Buckets:
         self._clock = clock
         self._max_keys = max_keys
         self._full_at: dict[str, float] = {}
+        self._news: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._full_at)
@@ -74,9 +75,28 @@ class Buckets:
             self._full_at[key] = full_at
             return Answer(allowed=False, remaining=0, reset=used - self._tolerance)
         self._full_at[key] = full_at + self._interval
+        self._news[key] = self._news.get(key, 0) + 1
+        self._forget()
+        return Answer(allowed=True, remaining=int((self._tolerance - used) / self._interval + 1e-9), reset=used)
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        """Count calls that another edge let through; a bucket may owe some then."""
+        now = self._clock()
+        for key, count in counts.items():
+            self._full_at[key] = max(self._full_at.pop(key, now), now) + self._interval * count
+            self._forget()
+
+    def news(self) -> Mapping[str, int]:
+        """Return how many calls were let through by key since the last time that somebody asked."""
+        news, self._news = self._news, {}
+        return news
+
+    def _forget(self) -> None:
+        """Keep memory bounded."""
         if len(self._full_at) > self._max_keys:
             del self._full_at[next(iter(self._full_at))]
-        return Answer(allowed=True, remaining=int((self._tolerance - used) / self._interval + 1e-9), reset=used)
+        if len(self._news) > self._max_keys:
+            self._news.clear()
 
 
 class TierLimit:
@@ -88,6 +108,12 @@ class TierLimit:
         self._principals = Buckets(tier.principal, clock=clock)
         self._tenants = Buckets(tier.tenant, clock=clock) if tier.tenant else None
         self._policy = (b"ratelimit-policy", _policy(self._name, tier))
+
+    def buckets(self) -> Iterator[tuple[str, Buckets]]:
+        """Yield the buckets of principals and of tenants, each with its name among all edges."""
+        yield self._name, self._principals
+        if self._tenants is not None:
+            yield f"{self._name}-tenant", self._tenants
 
     def take(self, *, principal: str, tenant: str) -> tuple[Header, Header]:
         """Count a call and return the headers that say what is left (draft-ietf-httpapi-ratelimit-headers); raise a 429 if nothing is."""

@@ -33,6 +33,7 @@ from gateway.pages import pages
 from gateway.principals import Principals, TokenPrincipals
 from gateway.server import Server, server
 from gateway.settings import EdgeSettings
+from gateway.sharing import Sharing
 from gateway.upstreams import Upstreams
 
 NAME: Final = "edge"
@@ -68,7 +69,8 @@ async def run(settings: EdgeSettings) -> None:
         principals = TokenPrincipals(trust.users)
         clients = await stack.enter_async_context(Clients(settings.upstreams, trust.signer))
         openers = {each.service: remote(each.service, clients) for each in contracts.live_events()}
-        live = Live(settings, trust, Broker(settings.nats_url.get_secret_value(), name=NAME), kinds(contract), openers)
+        broker = Broker(settings.nats_url.get_secret_value(), name=NAME)
+        live = Live(settings, trust, broker, kinds(contract), openers)
         edge, health = build(settings, contract, upstreams, principals=principals, service_token=trust.signer.token, own=own(live))
         probes = Probes(health, host=settings.host, port=settings.admin_port)
         probes.start()
@@ -77,6 +79,7 @@ async def run(settings: EdgeSettings) -> None:
         await stack.enter_async_context(task(upstreams.run(trust.signer.token), name="lanes"))
         await stack.enter_async_context(task(health.watch(), name="health"))
         await stack.enter_async_context(task(live.run(), name="live"))
+        await stack.enter_async_context(task(Sharing(broker, edge.limits).run(), name="sharing"))
         await serve(server(edge, settings), health, ending.asked(), drain_seconds=settings.drain_seconds, leave=live.leave)
     log.info("stopped")
 

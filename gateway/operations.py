@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Protocol, Self
 
 from gateway import calls, headers, media
+from gateway.admission import Gate
 from gateway.bindings import Given, RequestBinding
 from gateway.browser import Browser
 from gateway.calls import Rpc
@@ -18,12 +19,13 @@ REPLAYED = (b"idempotency-replayed", b"true")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much and how long: bytes of bodies and seconds of calls."""
+    """How much and how long: bytes of bodies, seconds of calls, and how many of these at once."""
 
     body_bytes: int
     upload_bytes: int
     body_seconds: float
     call_seconds: float
+    concurrent_calls: int
     upload_seconds: float
 
     @classmethod
@@ -55,6 +57,7 @@ class Common:
         rpc: Rpc,
         browser: Browser,
         bounds: Bounds,
+        gate: Gate,
     ) -> None:
         self.method = method
         self.route = route
@@ -63,6 +66,7 @@ class Common:
         self._rpc = rpc
         self._browser = browser
         self._bounds = bounds
+        self._gate = gate
         self._uses_cookies = binding.reads_cookies or replies.touches_cookies
         self._seconds = method.policy.deadline or bounds.call_seconds
 
@@ -95,9 +99,11 @@ class Unary(Common):
 
     async def answer(self, request: Request, segments: list[str]) -> Reply:
         """Call the RPC and return its answer."""
+        self._gate.check()
         to_page = self._is_page(request)
         message = await self._message(request, segments, to_page=to_page)
-        answer = await self._rpc.unary(request, message, seconds=self._seconds, wants_json=self._replies.takes_json)
+        async with self._gate:
+            answer = await self._rpc.unary(request, message, seconds=self._seconds, wants_json=self._replies.takes_json)
         reply = self._reply(answer, to_page=to_page)
         if calls.REPLAYED in answer.trailing:
             reply.headers.append(REPLAYED)

@@ -18,13 +18,14 @@ def permissions(service: Service) -> dict[str, dict[str, list[str]]]:
     # Every process hears of ended sessions, by a passing consumer of its own whose name is chance.
     passing = f"{API}.CONSUMER.CREATE.{names.stream('identity')}"
     ended = f"{contract.PREFIX}{contract.event(SessionEnded).subject}.>"
+    limits = [names.LIMITS] if service is EDGE else []
     others = [each.name for each in SERVICES if each is not service]
     return {
         "publish": {
-            "allow": [f"{API}.INFO", *own, *consumed, *live, f"{passing}.*.{ended}"],
+            "allow": [f"{API}.INFO", *own, *consumed, *live, *limits, f"{passing}.*.{ended}"],
             "deny": [f"{passing}.{other}.>" for other in others],
         },
-        "subscribe": {"allow": [f"{names.inbox(service.name)}.>"]},
+        "subscribe": {"allow": [f"{names.inbox(service.name)}.>", *limits]},
     }
 
 

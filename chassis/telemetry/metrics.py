@@ -33,6 +33,9 @@ HTTP_SERVER_REQUEST_DURATION = Histogram(
 )
 HTTP_SERVER_ACTIVE_REQUESTS = Gauge("http_server_active_requests", "HTTP requests that the edge works on now.")
 RATE_LIMITED = Counter("kith_rate_limited_total", "Calls refused because their caller made too many.", ("tier",))
+OVERLOAD_REFUSALS = Counter(
+    "kith_overload_refusals_total", "Calls that the edge refused because too many were under way to the service.", ("target", "tier")
+)
 DENIED = Counter("kith_denied_total", "Calls refused because their caller lacks the permission.", ("permission",))
 REPLAYS = Counter("kith_idempotent_replays_total", "Calls answered from the record of their idempotency key.")
 

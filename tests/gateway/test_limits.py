@@ -110,3 +110,30 @@ def test_an_unknown_tier_stops_the_start(settings) -> None:
 async def test_health_is_never_limited(edge_with) -> None:
     call: Client = edge_with(**TIGHT)
     assert {(await call("GET", "/livez")).status for _ in range(5)} == {200}
+
+
+def test_edges_that_tell_each_other_what_they_counted_hold_one_limit() -> None:
+    clock = Clock()
+    edges = [Buckets(Rate(count=10, seconds=10, burst=5), clock=clock) for _ in range(3)]
+    allowed = 0
+    for _ in range(300):
+        clock.now += 0.2
+        allowed += sum(edge.take("k").allowed for edge in edges)
+        for edge in edges:
+            news = edge.news()
+            for other in edges:
+                if other is not edge:
+                    other.add(news)
+    assert 60 <= allowed <= 60 + 3 * 5
+
+
+def test_what_was_told_is_not_told_again_and_does_not_grow() -> None:
+    buckets = Buckets(Rate(count=1000, seconds=1, burst=1000), clock=Clock(), max_keys=3)
+    for key in ("a", "a", "b"):
+        buckets.take(key)
+    assert (buckets.news(), buckets.news()) == ({"a": 2, "b": 1}, {})
+    for number in range(10):
+        buckets.take(str(number))
+    assert len(buckets.news()) <= 4
+    buckets.add({str(number): 1 for number in range(10)})
+    assert len(buckets) == 3
