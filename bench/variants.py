@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,14 +26,17 @@ POLL: Final = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """What is different: the environment, and what runs the modules in place of `python -m`."""
+    """What is different: the part that is left out (bench/without.py), and the environment."""
 
     name: str
+    without: str
     environment: Mapping[str, str] = field(default_factory=dict)
-    runner: Sequence[str] = ()
 
 
-VARIANTS: Final = (Variant(name="no telemetry", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, runner=("bench.silent",)),)
+VARIANTS: Final = (
+    Variant(name="no telemetry", without="telemetry", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": ""}),
+    Variant(name="calls by themselves", without="lanes"),
+)
 
 
 @asynccontextmanager
@@ -47,8 +50,8 @@ async def running(platform: Platform, original: Target, variant: Variant, folder
     upstreams = {each.name: platform.wiring.address(each.name) for each in SERVICES} | {service.name: f"127.0.0.1:{found['service']}"}
     said = {**variant.environment, "KITH_UPSTREAMS": orjson.dumps(upstreams).decode()}
     async with (
-        _process(platform, service, variant.runner, _own(said, found, "service"), folder) as second,
-        _process(platform, EDGE, variant.runner, _own(said, found, "edge"), folder) as edge,
+        _process(platform, service, variant, _own(said, found, "service"), folder) as second,
+        _process(platform, EDGE, variant, _own(said, found, "edge"), folder) as edge,
     ):
         meters: dict[str, cpu.Meter] = {
             **original.meters,
@@ -65,13 +68,14 @@ def _own(said: Mapping[str, str], found: Mapping[str, int], name: str) -> dict[s
 
 @asynccontextmanager
 async def _process(
-    platform: Platform, service: Service, runner: Sequence[str], said: Mapping[str, str], folder: Path
+    platform: Platform, service: Service, variant: Variant, said: Mapping[str, str], folder: Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run one process until the end of the block, from the moment that it is ready."""
-    modules = [*runner, service.module]
     environment = {**platform.wiring.environment(service), **said}
     with (folder / f"{service.name}-{said['KITH_PORT']}.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-m", *modules, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.without", variant.without, service.module, env=environment, cwd=ROOT, stdout=log, stderr=log
+        )
     try:
         ready = http_ready(f"127.0.0.1:{said['KITH_ADMIN_PORT']}", "/readyz")
         async with asyncio.timeout(START_SECONDS):

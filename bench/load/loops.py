@@ -52,6 +52,11 @@ class Generator:
         self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         self._slots = asyncio.Semaphore(connections)
 
+    async def open(self, count: int) -> None:
+        """Open connections before the clock runs."""
+        for _ in range(count):
+            self._idle.put_nowait(await Connection.open(self._host, self._port))
+
     async def closed_loop(self, requests: Iterator[bytes], *, clients: int, seconds: float) -> Outcome:
         """Let each client ask again as soon as it is answered."""
         outcome = Outcome()

@@ -27,6 +27,10 @@ class Requests:
         """Ask for the first page of 20."""
         return self._request("GET", "/v1/contacts?pageSize=20")
 
+    def page(self, query: str) -> bytes:
+        """Ask for the first page of 20 with further parameters."""
+        return self._request("GET", f"/v1/contacts?pageSize=20&{query}")
+
     def search(self) -> bytes:
         """Look for a name."""
         return self._request("GET", f"/v1/search?query={_family(random.randrange(10**6))}")
