@@ -135,7 +135,7 @@ class UnitOfWork:
     async def finish(self) -> None:
         """Write what was said beside the rows, and commit; all of it in one round trip."""
         if not self._kept:
-            await self.abandon()
+            await _to_the_end(self.abandon())
             return
         if self._session is not None:
             await self._session.hear()
@@ -145,13 +145,8 @@ class UnitOfWork:
             await self.flush()
             await self._write(replays.insert(self.request, self._answer, self.now))
         if self._session is not None:
-            await self._session.commit()
-            self._give()
-        if self._own_keys is not None:
-            self._own_keys.committed()
+            await _to_the_end(self._commit(self._session))
         self.request.noted = self.request.noted or self._noted
-        if self._told:
-            outbox.poke()
 
     async def abandon(self) -> None:
         """Keep nothing, and give the connection back."""
@@ -194,6 +189,14 @@ class UnitOfWork:
         if statement is not None:
             query, values = statement
             await self.send(query, **values)
+
+    async def _commit(self, session: Session) -> None:
+        await session.commit()
+        self._give()
+        if self._own_keys is not None:
+            self._own_keys.committed()
+        if self._told:
+            outbox.poke()
 
     async def _transaction(self) -> Session:
         """Return the transaction, which begins here with the first statement that does more than read."""
@@ -241,7 +244,7 @@ async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork
     try:
         await work.start()
         yield work
-        await _to_the_end(work.finish())
+        await work.finish()
     except BaseException as failure:
         metrics.db_client_operation(request.operation, type(failure).__name__).observe(perf_counter() - started)
         await _to_the_end(work.abandon())
