@@ -1,5 +1,6 @@
 """The run that undoes a change set, some hundred records at a time, each step of its own transaction."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ from services.crm.runs.store import Run
 
 KIND: Final = "revert"
 MOST: Final = 500
+"""Records that are undone in one transaction."""
+STEP: Final = 50
+"""Records that one set of statements takes, and whose events are sealed at once; between two of them other calls have their turn."""
 MOST_KEPT: Final = 100
 """Kept edits that a change set names; the others are counted."""
 
@@ -69,8 +73,11 @@ class Revert:
         for noun, records in self._records.items():
             mine = [change for change in changes if (change.noun or own) == noun]
             kind = RecordKind.RECORD_KIND_UNSPECIFIED if noun == own else KINDS[noun]
-            left = await self._undo(work, records, mine) if mine else {}
-            kept += [KeptEdit(record_id=record_id, fields=fields, kind=kind) for record_id, fields in left.items()]
+            for start in range(0, len(mine), STEP):
+                left = await self._undo(work, records, mine[start : start + STEP])
+                kept += [KeptEdit(record_id=record_id, fields=fields, kind=kind) for record_id, fields in left.items()]
+                await work.flush()
+                await asyncio.sleep(0)  # writing only sends: without this, nobody else would have a turn until the next answer is awaited
         return kept
 
     async def _undo(self, work: UnitOfWork, records: Records[Any], changes: list[Change]) -> dict[str, list[str]]:
