@@ -36,9 +36,9 @@ LIMIT: Final = STARTING["READ"].principal.count / STARTING["READ"].principal.sec
 SHARE: Final = 0.8
 """Of its limit that a tenant asks for which keeps to it."""
 TIMES: Final = 100
-ROUNDS: Final = 5
-SECONDS: Final = 6.0
-WARM_SECONDS: Final = 2.0
+ROUNDS: Final = 3
+SECONDS: Final = 5.0
+WARM_SECONDS: Final = 1.0
 GOAL: Final = 1.2
 """Times what it is alone that the others' p99 may be beside the flood."""
 

@@ -77,10 +77,11 @@ def edge(platform: Platform) -> int:
 def meters(platform: Platform) -> dict[str, cpu.Meter]:
     """Return what reads the CPU time of the platform's processes by their part in a request."""
     others = [_pid(platform, name) for name in (NATS, *(service.name for service in SERVICES)) if name != ON_THE_PATH]
+    edges, services = _copies(platform, EDGE.name), _copies(platform, ON_THE_PATH)
     databases = [names.database(service.name) for service in SERVICES]
     return {
-        "edge": partial(cpu.tree, _pid(platform, EDGE.name)),
-        "service": partial(cpu.tree, _pid(platform, ON_THE_PATH)),
+        "edge": lambda: sum(map(cpu.tree, edges)),
+        "service": lambda: sum(map(cpu.tree, services)),
         "database": partial(cpu.postgres, postmaster(platform), databases),
         "other": lambda: sum(cpu.tree(pid) for pid in others),
         "generator": cpu.generator,
@@ -96,6 +97,11 @@ def _memory(platform: Platform) -> dict[str, cpu.Meter]:
         "database": partial(memory.tree, postmaster(platform)),
         "other": lambda: sum(each() for each in others),
     }
+
+
+def _copies(platform: Platform, name: str) -> list[int]:
+    """Return the process ids of all that do the same work."""
+    return [_pid(platform, each) for each in platform.state.processes if each == name or each.startswith(f"{name}-")]
 
 
 def _pid(platform: Platform, name: str) -> int:

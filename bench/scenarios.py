@@ -36,6 +36,7 @@ SECONDS: Final = 10.0
 WARM_SECONDS: Final = 1.0
 IMPORT_ROWS: Final = 20_000
 POLL: Final = 0.2
+REFUSALS: Final = frozenset({429, 503})
 RUNNING: Final = frozenset({"IMPORT_STATE_VALIDATING", "IMPORT_STATE_RUNNING"})
 
 
@@ -167,9 +168,15 @@ async def _import(client: httpx.AsyncClient) -> float:
     upload = await client.post("/v1/imports:upload", params=query, content=sent, headers={"content-type": "text/csv"})
     path = f"/v1/imports/{upload.raise_for_status().json()['id']}"
     (await client.post(f"{path}:start", json={"mode": "IMPORT_MODE_ROWS"})).raise_for_status()
-    while (await client.get(path)).raise_for_status().json()["state"] in RUNNING:  # noqa: ASYNC110 - the service tells nobody
+    while await _runs(client, path):  # noqa: ASYNC110 - the service tells nobody
         await asyncio.sleep(POLL)
     return time.perf_counter() - began
+
+
+async def _runs(client: httpx.AsyncClient, path: str) -> bool:
+    """Say whether an import is under way; who is refused asks again."""
+    answer = await client.get(path)
+    return answer.status_code in REFUSALS or answer.raise_for_status().json()["state"] in RUNNING
 
 
 def _show(console: Console, seen: list[Seen]) -> None:
@@ -185,6 +192,8 @@ def _show(console: Console, seen: list[Seen]) -> None:
         table.add_row(each.name, rate, *times, str(outcome.failures.total()), f"{cost:.0f}", f"{each.memory:.0f}", mark)
     console.print(table)
     for each in seen:
+        if errors := {status: count for status, count in each.outcome.failures.items() if count}:
+            console.print(f"{each.name}: errors by status {errors}", highlight=False)
         if each.note:
             console.print(f"{each.name}: {each.note}", highlight=False)
 
