@@ -40,6 +40,11 @@ class Envelope(NamedTuple):
     actor: str = ""
     version: int = 0
 
+    @property
+    def lane(self) -> str:
+        """Return what stays in order with it: its key within its tenant. A person's id is the same in every organisation."""
+        return f"{self.tenant_id} {self.key}"
+
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:
         """Return the envelope of a row of the outbox."""

@@ -100,8 +100,8 @@ class Intake:
         except ValueError:
             envelope = None
         delivery = self._here[sequence] = _Delivery(message, envelope)
-        ticket = Ticket(envelope.key if envelope else "", sequence, metadata.num_delivered)
-        self._lanes.add(ticket.key, partial(self._settle, ticket, delivery))
+        ticket = Ticket(envelope.lane if envelope else "", sequence, metadata.num_delivered)
+        self._lanes.add(ticket.lane, partial(self._settle, ticket, delivery))
 
     async def _settle(self, ticket: Ticket, delivery: _Delivery) -> None:
         """Handle an event and tell the server how that went; if it does not hear, the event comes again and has no second effect."""

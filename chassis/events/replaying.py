@@ -81,5 +81,5 @@ class Replaying:
             if not came_out.done():  # cancelled with the one who waits
                 came_out.set_result(failure)
 
-        self._lanes.add(letter.key, handle)
+        self._lanes.add(envelope.lane, handle)
         return await came_out

@@ -56,8 +56,8 @@ async def database(crm: Served) -> AsyncIterator[Database]:
 async def publish(database: Database) -> Publish:
     tenant = ids.new()
 
-    async def commit(*events: Any) -> None:
-        enter(Request(request_id=ids.new(), database=database, caller=Caller(kind=CallerKind.USER, tenant_id=tenant, user_id=ids.new())))
+    async def commit(*events: Any, of: str = tenant) -> None:
+        enter(Request(request_id=ids.new(), database=database, caller=Caller(kind=CallerKind.USER, tenant_id=of, user_id=ids.new())))
         async with unit_of_work() as work:
             for event in events:
                 work.publish(event)

@@ -102,6 +102,23 @@ async def test_a_failing_key_waits_and_holds_up_nobody(relay: Relay, publish: Pu
     assert seen[2:] == [(bad, '"1"'), (bad, '"2"')]
 
 
+async def test_a_failing_event_holds_up_no_other_organisation_that_has_the_same_key(
+    relay: Relay, publish: Publish, consuming: Consuming
+) -> None:
+    seen: list[str] = []
+    person, other = ids.new(), ids.new()
+
+    async def keep(work: UnitOfWork, event: ContactCreated) -> None:
+        if work.tenant_id != other:
+            raise RuntimeError("not now")
+        seen.append(event.contact.etag)
+
+    await publish(created(person, 1))
+    await publish(created(person, 1), created(person, 2), of=other)
+    async with consuming({ContactCreated: keep}):
+        await eventually(lambda: seen == ['"1"', '"2"'])
+
+
 async def test_what_nobody_handles_is_passed_over(publish: Publish, consuming: Consuming, broker: Broker) -> None:
     seen: list[str] = []
 
