@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from chassis import ids
+
 if TYPE_CHECKING:
     from chassis.contract import Method
     from chassis.database.pool import Database
@@ -96,3 +98,9 @@ def current() -> Request:
 def enter(request: Request) -> None:
     """Make the request the current one of this task."""
     _request.set(request)
+
+
+def enter_as(service: str, database: "Database", *, origin: str, tenant_id: str = "") -> None:
+    """Begin work that no call asks for, in the name of the service itself."""
+    caller = Caller(kind=CallerKind.SERVICE, service=service, tenant_id=tenant_id)
+    enter(Request(request_id=ids.new(), database=database, caller=caller, origin=origin))

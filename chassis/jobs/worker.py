@@ -13,8 +13,8 @@ import stamina
 import structlog
 from procrastinate.exceptions import ConnectorException, ProcrastinateException
 
-from chassis import clock, ids
-from chassis.context import Caller, CallerKind, Request, enter
+from chassis import clock
+from chassis.context import enter_as
 from chassis.database import Database
 from chassis.database.liveness import ALIVE
 from chassis.telemetry import metrics, tracing
@@ -129,11 +129,10 @@ class Jobs:
             await asyncio.sleep(PAUSE)
 
     async def _run(self, job: Job) -> None:
-        caller = Caller(kind=CallerKind.SERVICE, service=self._service)
         started = perf_counter()
         error_type = ""
         with tracing.serve(f"job {job.name}", "") as span:
-            enter(Request(request_id=ids.new(), database=self._database, caller=caller, origin=job.name))
+            enter_as(self._service, self._database, origin=job.name)
             self._at_work += 1
             try:
                 await job.run()

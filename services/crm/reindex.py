@@ -7,8 +7,7 @@ from typing import Final
 
 from google.protobuf.empty_pb2 import Empty
 
-from chassis import ids
-from chassis.context import Caller, CallerKind, Request, enter
+from chassis.context import enter_as
 from chassis.database import NO_TENANT, Database, unit_of_work
 from kith.crm.v1.companies_pb2 import Company
 from kith.crm.v1.contacts_pb2 import Contact
@@ -29,11 +28,11 @@ async def reindex(migrator_dsn: str, runtime_dsn: str) -> int:
     regions = Regions(_unasked)
     nouns: list[Records[Contact] | Records[Company]] = [Contacts(regions), Companies(regions)]
     async with Database(migrator_dsn, size=1) as database:
-        _enter(database)
+        enter_as("crm", database, origin="reindex")
         async with unit_of_work(NO_TENANT) as work:
             turns = [(noun, tenant_id) for noun in nouns for tenant_id in sorted(await noun.store.tenants(work))]
     async with Database(runtime_dsn, size=1) as database:
-        _enter(database)
+        enter_as("crm", database, origin="reindex")
         return sum([await _renew(noun, tenant_id) for noun, tenant_id in turns])
 
 
@@ -45,11 +44,6 @@ async def _renew(noun: Records[Contact] | Records[Company], tenant_id: str) -> i
         if not renewed:
             return count
         count, last = count + len(renewed), renewed[-1]
-
-
-def _enter(database: Database) -> None:
-    caller = Caller(kind=CallerKind.SERVICE, service="crm")
-    enter(Request(request_id=ids.new(), database=database, caller=caller, origin="reindex"))
 
 
 async def _unasked(_: Empty) -> Tenant:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 import pytest
-from google.protobuf.descriptor_pb2 import EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import EnumDescriptorProto, EnumValueDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
 from kith.options.v1 import grants_pb2, options_pb2, permissions_pb2
 from stack.contract_check import events, permissions
 from stack.contract_check.image import Image
 from stack.generate import CONTRACT, ROOT
 
-LAST = "PERMISSION_CRM_SEARCH_MISSES_WRITE"
+ONE = "PERMISSION_CRM_SEARCH_MISSES_WRITE"
 
 
 def with_fault(name: str, plant: Callable[[FileDescriptorProto], None]) -> Image:
@@ -24,12 +24,16 @@ def with_permissions(plant: Callable[[EnumDescriptorProto], None]) -> Image:
     return with_fault(permissions_pb2.DESCRIPTOR.name, lambda file: plant(file.enum_type[0]))
 
 
+def one(enum: EnumDescriptorProto) -> EnumValueDescriptorProto:
+    return next(value for value in enum.value if value.name == ONE)
+
+
 def take_a_foreign_number(enum: EnumDescriptorProto) -> None:
-    enum.value[-1].number = 64
+    one(enum).number = 64
 
 
 def grant_to_nobody(enum: EnumDescriptorProto) -> None:
-    enum.value[-1].options.ClearExtension(grants_pb2.grant)
+    one(enum).options.ClearExtension(grants_pb2.grant)
 
 
 def overlap(enum: EnumDescriptorProto) -> None:
@@ -39,8 +43,8 @@ def overlap(enum: EnumDescriptorProto) -> None:
 @pytest.mark.parametrize(
     ("plant", "said"),
     [
-        (take_a_foreign_number, f"{LAST} = 64 stands in no block of its service"),
-        (grant_to_nobody, f"{LAST} does not say which built-in roles hold it"),
+        (take_a_foreign_number, f"{ONE} = 64 stands in no block of its service"),
+        (grant_to_nobody, f"{ONE} does not say which built-in roles hold it"),
         (overlap, "the block of crm from 2 overlaps that of web from 60"),
     ],
 )

@@ -9,12 +9,13 @@ from typing import Final, Protocol
 import structlog
 
 from chassis import ids
-from chassis.context import Caller, CallerKind, Request, enter
+from chassis.context import Caller, CallerKind, Request, enter, enter_as
 from chassis.database import NO_TENANT, Database, failures, unit_of_work
 from services.crm.runs import actions, store
 from services.crm.runs.actions import LeaseLostError
 from services.crm.runs.store import Run
 
+SERVICE: Final = "crm"
 POLL: Final = 1.0  # seconds between two looks when nobody pokes: what other processes asked for or left
 PAUSE: Final = timedelta(seconds=5)  # after a failure, before the run is taken again
 ATTEMPTS: Final = 5  # without a step forward; then the run is given up
@@ -58,7 +59,7 @@ class Worker:
 
     async def _look(self) -> None:
         """Queue the tenants that have something due, whoever waits longer before the others."""
-        self._enter(Caller(kind=CallerKind.SERVICE, service="crm"), "runs")
+        enter_as(SERVICE, self._database, origin="runs")
         try:
             async with unit_of_work(NO_TENANT) as work:
                 due = dict.fromkeys(await store.tenants_with_due(work))
@@ -87,12 +88,12 @@ class Worker:
 
     async def _take(self, tenant_id: str) -> bool:
         """Do the run of a tenant that is longest due; say whether there was one."""
-        self._enter(Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=tenant_id), "runs")
+        enter_as(SERVICE, self._database, origin="runs", tenant_id=tenant_id)
         async with unit_of_work() as work:
             run = await store.claim(work)
         if run is None:
             return False
-        self._enter(_doer(run), f"run {run.kind}")
+        enter(Request(request_id=ids.new(), database=self._database, caller=_doer(run), origin=f"run {run.kind}"))
         try:
             await self._do(run)
         except LeaseLostError:
@@ -113,9 +114,6 @@ class Worker:
         async with unit_of_work() as work:
             await store.put_off(work, run, work.now + pause)
 
-    def _enter(self, caller: Caller, origin: str) -> None:
-        enter(Request(request_id=ids.new(), database=self._database, caller=caller, origin=origin))
-
 
 def _tell(what: str, error: Exception, **context: object) -> None:
     """Log a failure: a database that is away, as at every restart of it, is no fault of ours."""
@@ -129,4 +127,4 @@ def _doer(run: Run) -> Caller:
     """Return who a run is done as: the user who asked for it."""
     if run.user_id:
         return Caller(kind=CallerKind.USER, tenant_id=run.tenant_id, user_id=run.user_id)
-    return Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=run.tenant_id)
+    return Caller(kind=CallerKind.SERVICE, service=SERVICE, tenant_id=run.tenant_id)

@@ -13,8 +13,8 @@ from typing import Final
 
 import structlog
 
-from chassis import clock, ids
-from chassis.context import Caller, CallerKind, Request, enter
+from chassis import clock
+from chassis.context import enter_as
 from chassis.database import Database, failures, unit_of_work
 from services.crm.search.actions import Searched
 from services.crm.search_misses import rules, store
@@ -116,8 +116,7 @@ async def _write(database: Database, taken: dict[str, list[Miss]]) -> None:
     """Write what was counted. While the database is away all of it is given up at once: a drain does not wait for each organisation."""
     while taken:
         tenant_id, found = taken.popitem()
-        caller = Caller(kind=CallerKind.SERVICE, service="crm", tenant_id=tenant_id)
-        enter(Request(request_id=ids.new(), database=database, caller=caller, origin="search_misses"))
+        enter_as("crm", database, origin="search_misses", tenant_id=tenant_id)
         try:
             async with unit_of_work() as work:
                 await store.add(work, found)
