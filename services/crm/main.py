@@ -5,9 +5,7 @@ from contextlib import asynccontextmanager
 
 from chassis.app import App, Platform, Wiring
 from chassis.background import task
-from kith.crm.v1.parts_pb2 import RecordKind
 from kith.identity.v1.tenants_pb2_grpc import TenantServiceStub
-from kith.options.v1.permissions_pb2 import PERMISSION_CRM_COMPANIES_READ, PERMISSION_CRM_CONTACTS_READ
 from services.crm.change_sets import revert
 from services.crm.change_sets.api import ChangeSetService
 from services.crm.companies.actions import Companies
@@ -19,7 +17,9 @@ from services.crm.imports.api import ImportService
 from services.crm.imports.matching import CompanyMatcher, ContactMatcher
 from services.crm.imports.running import Forget, ImportRunner, Noun
 from services.crm.members import events as members
+from services.crm.records import permissions
 from services.crm.records.jobs import Purge
+from services.crm.records.kinds import KINDS
 from services.crm.runs.worker import Worker
 from services.crm.search.actions import Box, Kind
 from services.crm.search.api import SearchService
@@ -45,12 +45,7 @@ async def wire(platform: Platform[CrmSettings]) -> AsyncIterator[Wiring]:
         {revert.KIND: undoing, imports.RUN: importing, imports.FORGET: Forget()},
         slots=platform.settings.runs_at_once,
     )
-    box = Box(
-        [
-            Kind(RecordKind.RECORD_KIND_CONTACT, PERMISSION_CRM_CONTACTS_READ, contacts),
-            Kind(RecordKind.RECORD_KIND_COMPANY, PERMISSION_CRM_COMPANIES_READ, companies),
-        ]
-    )
+    box = Box([Kind(KINDS[each.noun], permissions.READ[KINDS[each.noun]], each) for each in (contacts, companies)])
     forgetting = Forgetting(platform.settings.search_miss_days)
     async with task(worker.work(), name="runs"), search_misses.kept(platform.database) as misses:
         yield Wiring(

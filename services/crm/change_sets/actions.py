@@ -1,7 +1,7 @@
 """How records that are changed together leave their images."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from chassis import etags, ids
 from chassis.database import UnitOfWork
@@ -10,9 +10,7 @@ from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetOrigin, ChangeSetSta
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import store
 from services.crm.change_sets.store import Change
-
-KINDS: Final = {"contact": RecordKind.RECORD_KIND_CONTACT, "company": RecordKind.RECORD_KIND_COMPANY}
-NOUNS: Final = {kind: noun for noun, kind in KINDS.items()}
+from services.crm.records.kinds import KINDS
 
 
 async def keep(work: UnitOfWork, noun: str, origin: ChangeSetOrigin.ValueType, drafts: Sequence[Draft[Any]]) -> str:

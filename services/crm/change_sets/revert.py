@@ -9,10 +9,11 @@ from chassis.records import Draft
 from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetState, KeptEdit
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import store
-from services.crm.change_sets.actions import KINDS, NOUNS, step
+from services.crm.change_sets.actions import step
 from services.crm.change_sets.store import STORE, Change
 from services.crm.change_sets.undo import Undo
 from services.crm.records.actions import Records
+from services.crm.records.kinds import KINDS, NOUNS
 from services.crm.runs import actions as runs
 from services.crm.runs.store import Run
 

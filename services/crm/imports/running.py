@@ -14,7 +14,6 @@ from kith.crm.v1.change_sets_pb2 import ChangeSetOrigin, ChangeSetState
 from kith.crm.v1.imports_pb2 import Import, ImportCompanies, ImportMode, ImportReport, ImportState
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import actions as change_sets
-from services.crm.change_sets.actions import NOUNS
 from services.crm.change_sets.revert import Revert
 from services.crm.change_sets.store import STORE as CHANGE_SETS
 from services.crm.imports import actions, rules, staging, store, tally
@@ -25,6 +24,7 @@ from services.crm.imports.failure import FileError
 from services.crm.imports.matching import Matcher
 from services.crm.imports.parsing import Parser, Row
 from services.crm.records.actions import Records
+from services.crm.records.kinds import NOUNS
 from services.crm.runs import actions as runs
 from services.crm.runs.store import Run
 

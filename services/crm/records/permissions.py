@@ -12,7 +12,7 @@ from kith.options.v1.permissions_pb2 import (
     PERMISSION_CRM_CONTACTS_WRITE,
 )
 
-_READ: Final = {
+READ: Final = {
     RecordKind.RECORD_KIND_CONTACT: PERMISSION_CRM_CONTACTS_READ,
     RecordKind.RECORD_KIND_COMPANY: PERMISSION_CRM_COMPANIES_READ,
 }
@@ -24,7 +24,7 @@ _WRITE: Final = {
 
 def must_read(caller: Caller, kind: RecordKind.ValueType) -> None:
     """Refuse a caller who may not read records of the kind."""
-    permissions.must(caller, _READ[kind])
+    permissions.must(caller, READ[kind])
 
 
 def must_write(caller: Caller, kind: RecordKind.ValueType) -> None:
