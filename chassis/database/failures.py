@@ -1,12 +1,15 @@
 """What a failure of the database means to a caller."""
 
+from typing import Final
+
 import psycopg
 from psycopg import errors as pg
 
 from chassis.database.pool import CrowdedError
 from chassis.errors import Aborted, DeadlineExceeded, Reason, Refusal, Unavailable
 
-REPEATABLE = (pg.SerializationFailure, pg.DeadlockDetected)
+REPEATABLE: Final = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation)
+"""What another transaction caused: run again, a handler finds what that one wrote, and can refuse what is taken by now."""
 
 
 def refusal(failure: Exception) -> Refusal | None:

@@ -136,13 +136,14 @@ async def test_a_slow_call_ends_at_its_deadline() -> None:
     assert (code, info.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, Reason.DEADLINE_EXCEEDED)
 
 
-async def test_a_transaction_that_met_another_is_run_again() -> None:
+@pytest.mark.parametrize("met", [pg.DeadlockDetected, pg.UniqueViolation])
+async def test_a_transaction_that_met_another_is_run_again(met: type[Exception]) -> None:
     tries: list[int] = []
 
     def act() -> str:
         tries.append(1)
         if len(tries) < 3:
-            raise pg.DeadlockDetected
+            raise met
         return "there"
 
     async with served(act) as channel:
