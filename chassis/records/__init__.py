@@ -3,7 +3,7 @@
 from chassis.records.batches import BatchStore
 from chassis.records.drafts import Draft, Edit
 from chassis.records.records import Events, Records
-from chassis.records.resource import Resource, resource
+from chassis.records.resource import Resource, advance, begin, resource
 from chassis.records.store import Store
 
-__all__ = ["BatchStore", "Draft", "Edit", "Events", "Records", "Resource", "Store", "resource"]
+__all__ = ["BatchStore", "Draft", "Edit", "Events", "Records", "Resource", "Store", "advance", "begin", "resource"]

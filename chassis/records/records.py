@@ -13,7 +13,7 @@ from chassis.database import UnitOfWork
 from chassis.errors import NotFound, Reason, Refusal
 from chassis.records.batches import BatchStore
 from chassis.records.drafts import Draft, Edit
-from chassis.records.resource import resource
+from chassis.records.resource import advance, begin, resource
 
 M = TypeVar("M", bound=Message)
 
@@ -40,7 +40,7 @@ class Records(ABC, Generic[M]):
     async def settle(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
         """Bring drafts to the form in which they are kept; refuse each that breaks a rule or names what is not there."""
 
-    def begin(self, work: UnitOfWork, after: M) -> None:
+    def complete(self, work: UnitOfWork, after: M) -> None:
         """Fill in what a new record has although nobody said it; nothing, unless a noun says what."""
 
     def must_be_open(self, before: M) -> None:
@@ -98,10 +98,8 @@ class Records(ABC, Generic[M]):
 
     def new(self, work: UnitOfWork, after: M) -> Draft[M]:
         """Return the draft of a new record, which gets its id here."""
-        self._stamp(work, after, ids.new(), 1)
-        made = resource(after)
-        made.create_time.CopyFrom(made.update_time)
-        self.begin(work, after)
+        begin(after, ids.new(), work.now)
+        self.complete(work, after)
         return Draft(self.kind(), after)
 
     async def draft_changes(self, work: UnitOfWork, edits: Sequence[Edit[M]]) -> list[Draft[M]]:
@@ -134,8 +132,7 @@ class Records(ABC, Generic[M]):
         """Keep drafts as `write_changes` does, and return those that were; what became of them is for the caller to say."""
         changed = [draft for draft in drafts if draft.changes]
         for draft in changed:
-            before = resource(draft.before)
-            self._stamp(work, draft.after, before.id, etags.version(before.etag) + 1)
+            advance(draft.after, work.now)
         if changed:
             await self.store.update_many(work, [draft.after for draft in changed])
             await self.written(work, changed)
@@ -167,12 +164,6 @@ class Records(ABC, Generic[M]):
         self.must_be_open(before)
         there = resource(before)
         return self.kind(id=there.id, etag=etags.of(etags.version(there.etag) + 1))
-
-    def _stamp(self, work: UnitOfWork, record: M, record_id: str, version: int) -> None:
-        stamped = resource(record)
-        stamped.id = record_id
-        stamped.etag = etags.of(version)
-        stamped.update_time.FromDatetime(work.now)
 
     def _not_found(self) -> NotFound:
         return NotFound(Reason.NOT_FOUND, f"no such {self.noun}", resource=self.noun)

@@ -5,7 +5,7 @@ from typing import Any
 
 from chassis import etags, ids
 from chassis.database import UnitOfWork
-from chassis.records import Draft
+from chassis.records import Draft, advance, begin
 from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetOrigin, ChangeSetState
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.change_sets import store
@@ -28,10 +28,8 @@ async def keep(work: UnitOfWork, noun: str, origin: ChangeSetOrigin.ValueType, d
 
 def new(work: UnitOfWork, change_set_id: str, kind: RecordKind.ValueType, origin: ChangeSetOrigin.ValueType) -> ChangeSet:
     """Return a change set that begins now."""
-    made = ChangeSet(id=change_set_id, etag=etags.of(1), kind=kind, origin=origin, state=ChangeSetState.CHANGE_SET_STATE_OPEN)
-    made.creator_id = work.caller.user_id
-    made.create_time.FromDatetime(work.now)
-    made.update_time.FromDatetime(work.now)
+    made = ChangeSet(kind=kind, origin=origin, state=ChangeSetState.CHANGE_SET_STATE_OPEN, creator_id=work.caller.user_id)
+    begin(made, change_set_id, work.now)
     return made
 
 
@@ -46,8 +44,7 @@ async def add(work: UnitOfWork, change_set_id: str, noun: str, drafts: Sequence[
 def step(work: UnitOfWork, change_set: ChangeSet, state: ChangeSetState.ValueType) -> None:
     """Bring a locked change set to its next version."""
     change_set.state = state
-    change_set.etag = etags.of(etags.version(change_set.etag) + 1)
-    change_set.update_time.FromDatetime(work.now)
+    advance(change_set, work.now)
 
 
 def _changes(noun: str, drafts: Sequence[Draft[Any]]) -> list[Change]:

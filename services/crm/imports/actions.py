@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from chassis import etags
 from chassis.context import Caller
 from chassis.database import UnitOfWork
 from chassis.errors import NotFound
 from chassis.errors import Reason as Common
+from chassis.records import advance
 from kith.crm.v1.events_pb2 import ImportUpdated
 from kith.crm.v1.imports_pb2 import Import, ImportCompanies, ImportReport, ImportState
 from kith.crm.v1.parts_pb2 import RecordKind
@@ -57,8 +57,7 @@ async def running(work: UnitOfWork, import_id: str) -> Import:
 async def step(work: UnitOfWork, current: Import, state: ImportState.ValueType) -> None:
     """Keep the next version of a locked import, and say so."""
     current.state = state
-    current.etag = etags.of(etags.version(current.etag) + 1)
-    current.update_time.FromDatetime(work.now)
+    advance(current, work.now)
     await store.STORE.update(work, current)
     work.publish(ImportUpdated(current=current))
 

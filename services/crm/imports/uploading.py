@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import stamina
 
-from chassis import etags, ids, texts
+from chassis import ids, texts
 from chassis.database import failures, unit_of_work
 from chassis.errors import InvalidArgument, Violation, raise_for
+from chassis.records import begin
 from kith.crm.v1.imports_pb2 import Import, ImportState, UploadImportRequest
 from kith.crm.v1.parts_pb2 import RecordKind
 from services.crm.imports import actions, columns, reading, rules, store
@@ -32,11 +33,9 @@ async def _begin(first: UploadImportRequest) -> Import:
     raise_for(_check(first))
     async with unit_of_work() as work:
         permissions.must_write(work.caller, first.kind)
-        current = Import(id=ids.new(), etag=etags.of(1), kind=first.kind, file_name=first.file_name.strip())
+        current = Import(kind=first.kind, file_name=first.file_name.strip(), creator_id=work.caller.user_id)
         current.state = ImportState.IMPORT_STATE_UPLOADING
-        current.creator_id = work.caller.user_id
-        current.create_time.FromDatetime(work.now)
-        current.update_time.FromDatetime(work.now)
+        begin(current, ids.new(), work.now)
         await store.STORE.insert(work, current)
         await runs.ask(work, actions.FORGET, current.id, after=rules.UNUSED)
     return current

@@ -64,7 +64,7 @@ class Records(chassis.Records[R]):
             draft.settle(lambda before, after: self.tidy(before, after, region), self.check)
         await self.check_references(work, [draft for draft in drafts if draft.changes])
 
-    def begin(self, work: UnitOfWork, after: R) -> None:
+    def complete(self, work: UnitOfWork, after: R) -> None:
         """Give a new record to the caller, unless it is somebody's."""
         after.owner_id = after.owner_id or work.caller.user_id
 

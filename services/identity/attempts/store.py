@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from chassis.database import Query, UnitOfWork, global_table
 from chassis.database.columns import moment
 from services.identity.attempts.rules import Count
-from services.identity.store import METADATA, found
+from services.identity.store import METADATA
 
 attempts: Final = global_table(
     "attempts",
@@ -32,7 +32,7 @@ _PURGE: Final = Query(attempts.delete().where(attempts.c.last_time < bindparam("
 
 async def lock(work: UnitOfWork, key: str) -> Count:
     """Return the count under a key, 0 for a new one, and let nobody else change it until the unit of work ends."""
-    row = found(await work.first(_LOCK, for_key=key, now=work.now))
+    (row,) = await work.all(_LOCK, for_key=key, now=work.now)
     return Count(row["failures"], row["last_time"])
 
 

@@ -77,7 +77,7 @@ class SignIn:
             await self._attempts.succeeded(work, email_key=known.email.key)
             if renewed:
                 await users.replace_hash(work, credential.user_id, credential.hash, renewed)
-            member = await members.get(work, credential.user_id)
+            member = await members.STORE.get(work, credential.user_id)
             if member is None:
                 raise Unauthenticated(Reason.CREDENTIALS_WRONG, "the email and the password do not fit together")
             session = await self._sessions.open(work, keys, member)

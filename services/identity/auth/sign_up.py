@@ -2,6 +2,7 @@
 
 from chassis import errors, ids
 from chassis.database import UnitOfWork, unit_of_work
+from chassis.records import begin
 from kith.identity.v1.auth_pb2 import RegisterRequest, Session
 from kith.identity.v1.events_pb2 import TenantCreated
 from kith.identity.v1.me_pb2 import User
@@ -48,4 +49,6 @@ class SignUp:
 async def _found(work: UnitOfWork, wanted: Registration) -> None:
     """Create the organisation that the unit of work is bound to."""
     tenant = Tenant(name=wanted.organisation, locale=wanted.locale, time_zone=wanted.time_zone, region=wanted.region)
-    work.publish(TenantCreated(tenant=await tenants.insert(work, tenant)))
+    begin(tenant, work.tenant_id, work.now)
+    await tenants.STORE.insert(work, tenant)
+    work.publish(TenantCreated(tenant=tenant))

@@ -11,7 +11,7 @@ from services.identity.users import store as users
 
 async def describe(work: UnitOfWork, member: Member) -> Me:
     """Return a member's user, organisation, role and permissions."""
-    user = await users.get(work, member.id)
+    user = await users.STORE.get(work, member.id)
     if user is None:
         raise NotFound(Reason.NOT_FOUND, "no such user")
     return Me(user=user, tenant=await tenants.get(work), role=member.role, permissions=sorted(roles.PERMISSIONS[member.role]))

@@ -17,7 +17,7 @@ class MeService(MeServiceServicer):
     async def GetMe(self, request: Empty, context: Context) -> Me:
         """Return the caller's user, organisation, role and permissions."""
         async with unit_of_work() as work:
-            member = await members.get(work, work.caller.user_id)
+            member = await members.STORE.get(work, work.caller.user_id)
             if member is None:
                 raise NotFound(Reason.NOT_FOUND, "no longer a member of this organisation")
             return await actions.describe(work, member)

@@ -4,12 +4,14 @@ from typing import Final
 
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Text, Uuid, bindparam, func, select
 
+from chassis import etags, texts
 from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.database.columns import resource_columns
 from chassis.listing import Ask, Listing
 from chassis.mapping import Mapping
-from kith.identity.v1.members_pb2 import Member, Role
-from services.identity.store import METADATA, first_version, found
+from chassis.records import Store
+from kith.identity.v1.members_pb2 import Member
+from services.identity.store import METADATA
 
 ROLES: Final = ("owner", "admin", "manager", "member", "read_only", "billing")
 
@@ -24,26 +26,19 @@ memberships: Final = tenant_table(
     Index("memberships_user", "id"),
 )
 _MAPPING: Final = Mapping(Member, memberships)
-_COLUMNS: Final = [memberships.c[name] for name in _MAPPING.columns]
+STORE: Final = Store(_MAPPING, memberships)
+"""Memberships one by one; email and name belong to the user, and are empty in what is read."""
+_WRITTEN: Final = (*_MAPPING.columns, "name_key")
+_INSERT: Final = Query(memberships.insert().inline().values({name: bindparam(name, type_=memberships.c[name].type) for name in _WRITTEN}))
 _LISTING: Final = Listing(memberships, columns=_MAPPING.columns, orders={"name": memberships.c.name_key}, default="name")
-_INSERT: Final = Query(
-    memberships.insert().values({name: bindparam(name) for name in (*_MAPPING.columns, "name_key")}).returning(*_COLUMNS)
-)
-_GET: Final = Query(select(*_COLUMNS).where(memberships.c.id == bindparam("id")))
 # Row-level security hides in which organisations somebody is; this function looks behind it and returns their ids alone.
 _TENANTS: Final = Query(select(func.tenants_of_user(bindparam("user_id", type_=Uuid(as_uuid=False))).column_valued("tenant_id")))
 
 
-async def insert(work: UnitOfWork, user_id: str, role: Role.ValueType, *, name_key: str) -> Member:
-    """Keep a new membership and return it, without the email and the name."""
-    values = _MAPPING.values(Member(role=role)) | first_version(user_id, work.now)
-    return _MAPPING.message(found(await work.first(_INSERT, **values, name_key=name_key)))
-
-
-async def get(work: UnitOfWork, user_id: str) -> Member | None:
-    """Return a membership, without the email and the name, which belong to the user."""
-    row = await work.first(_GET, id=user_id)
-    return _MAPPING.message(row) if row else None
+async def insert(work: UnitOfWork, member: Member) -> None:
+    """Keep a new membership, in its place among the names."""
+    version = etags.version(member.etag)
+    await work.send(_INSERT, **_MAPPING.values(member), version=version, name_key=texts.bare(member.name))
 
 
 async def page(work: UnitOfWork, ask: Ask) -> tuple[list[Member], str]:

@@ -52,7 +52,7 @@ class Sessions:
         locked = await store.lock(work, shown)
         if locked is None:
             return None
-        member = await members.get(work, locked.live.user_id)
+        member = await members.STORE.get(work, locked.live.user_id)
         decision = _decide(keys, locked, shown)
         if decision.token is None or member is None:
             await self._turn_away(work, locked, decision)

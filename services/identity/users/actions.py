@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from chassis import ids
 from chassis.database import UnitOfWork
 from chassis.errors import AlreadyExists, Violation, invalid
+from chassis.records import begin
 from kith.identity.v1.me_pb2 import User
 from services.identity.reasons import Reason
 from services.identity.rules import Email
@@ -22,8 +24,8 @@ async def accept_password(hasher: Hasher, password: str, *, about: Iterable[str]
 async def create(work: UnitOfWork, user: User, *, email: Email, password_hash: str) -> User:
     """Make a user and return them as they are kept; refuse an address that has one."""
     user.email = email.address
-    kept = await store.insert(work, user, email_key=email.key, password_hash=password_hash)
-    if kept is None:
+    begin(user, ids.new(), work.now)
+    if not await store.insert(work, user, email_key=email.key, password_hash=password_hash):
         violation = Violation("email", "another account has this address", Reason.EMAIL_TAKEN)
         raise AlreadyExists(Reason.EMAIL_TAKEN, "another account has this address", fields=[violation])
-    return kept
+    return user

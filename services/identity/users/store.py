@@ -6,12 +6,13 @@ from typing import Final, NamedTuple
 from sqlalchemy import ARRAY, Column, ForeignKeyConstraint, PrimaryKeyConstraint, Text, UniqueConstraint, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from chassis import ids
+from chassis import etags
 from chassis.database import Query, UnitOfWork, global_table
 from chassis.database.columns import identifier, moment, resource_columns
 from chassis.mapping import Mapping
+from chassis.records import Store
 from kith.identity.v1.me_pb2 import User
-from services.identity.store import METADATA, first_version
+from services.identity.store import METADATA
 
 users: Final = global_table(
     "users",
@@ -48,9 +49,9 @@ _INSERT: Final = Query(
     upsert(users)
     .values({name: bindparam(name) for name in (*_MAPPING.columns, "email_key")})
     .on_conflict_do_nothing(index_elements=["email_key"])
-    .returning(*(users.c[name] for name in _MAPPING.columns))
+    .returning(users.c.id)
 )
-_GET: Final = Query(select(*(users.c[name] for name in _MAPPING.columns)).where(users.c.id == bindparam("id")))
+STORE: Final = Store(_MAPPING, users)
 _BY_IDS: Final = Query(
     select(*(users.c[name] for name in _MAPPING.columns)).where(users.c.id == any_(bindparam("ids", type_=ARRAY(Uuid(as_uuid=False)))))
 )
@@ -67,19 +68,13 @@ _UPDATE_PASSWORD: Final = Query(
 )
 
 
-async def insert(work: UnitOfWork, user: User, *, email_key: str, password_hash: str) -> User | None:
-    """Keep a new user with a password and return them as they are kept; None if the address is taken."""
-    row = await work.first(_INSERT, **_MAPPING.values(user) | first_version(ids.new(), work.now), email_key=email_key)
-    if row is None:
-        return None
-    await work.run(_INSERT_PASSWORD, user_id=row["id"], hash=password_hash, update_time=work.now)
-    return _MAPPING.message(row)
-
-
-async def get(work: UnitOfWork, user_id: str) -> User | None:
-    """Return a user."""
-    row = await work.first(_GET, id=user_id)
-    return _MAPPING.message(row) if row else None
+async def insert(work: UnitOfWork, user: User, *, email_key: str, password_hash: str) -> bool:
+    """Keep a new user with a password; say False if the address is taken."""
+    values = _MAPPING.values(user)
+    if await work.first(_INSERT, **values, version=etags.version(user.etag), email_key=email_key) is None:
+        return False
+    await work.send(_INSERT_PASSWORD, user_id=user.id, hash=password_hash, update_time=work.now)
+    return True
 
 
 async def by_ids(work: UnitOfWork, user_ids: Sequence[str]) -> dict[str, User]:
