@@ -13,7 +13,7 @@ from services.crm.members import store
 
 async def created(work: UnitOfWork, event: MemberCreated) -> None:
     """Remember a new member."""
-    await store.put(work, event.member)
+    await store.PROJECTION.put(work, event.member)
 
 
 HANDLERS: Final[Mapping[type[Message], Handler]] = {MemberCreated: created}

@@ -21,5 +21,5 @@ class Regions:
         if known is not None:
             return known
         tenant = await self._ask(Empty())
-        await store.put(work, tenant)
+        await store.PROJECTION.put(work, tenant)
         return tenant.region

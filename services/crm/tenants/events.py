@@ -13,7 +13,7 @@ from services.crm.tenants import store
 
 async def created(work: UnitOfWork, event: TenantCreated) -> None:
     """Remember the settings of a new tenant."""
-    await store.put(work, event.tenant)
+    await store.PROJECTION.put(work, event.tenant)
 
 
 HANDLERS: Final[Mapping[type[Message], Handler]] = {TenantCreated: created}
