@@ -8,10 +8,11 @@ from datetime import datetime
 from google.protobuf.message import Message
 
 from chassis import etags
-from chassis import records as chassis
 from chassis.database import UnitOfWork
 from chassis.errors import Violation
 from chassis.records import Draft, Edit
+from chassis.records import Events as UsualEvents
+from chassis.records import Records as UsualRecords
 from services.crm.parts import phones
 from services.crm.records import owners, rules
 from services.crm.records.kinds import R
@@ -22,14 +23,14 @@ from services.crm.tenants.actions import Regions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Events(chassis.Events):
+class Events(UsualEvents):
     """The events of one noun."""
 
     restored: type[Message]
     purged: type[Message]
 
 
-class Records(chassis.Records[R]):
+class Records(UsualRecords[R]):
     """The records of one noun, such as "contact"; a subclass says what only this noun does."""
 
     store: RecordStore[R]
