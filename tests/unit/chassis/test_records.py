@@ -85,7 +85,7 @@ async def test_a_record_is_read_as_it_was_kept(crm: Served) -> None:
     (firm,) = await made(" Ängström ")
     assert (firm.name, firm.etag, firm.create_time) == ("Ängström", '"1"', firm.update_time)
     async with unit_of_work() as work:
-        found = await FIRMS.get(work, firm.id)
+        found = await FIRMS.show(work, firm.id)
     assert (found.id, found.name, found.etag) == (firm.id, firm.name, firm.etag)
     assert await kept(crm, "firms WHERE sort_name = 'angstrom'") == 1
 
@@ -132,7 +132,7 @@ async def test_what_is_removed_is_gone_with_the_key_to_what_was_told_of_it(crm: 
     assert await kept(crm, "subject_keys") == await kept(crm, "firms") == 1
     async with unit_of_work() as work:
         with pytest.raises(NotFound):
-            await FIRMS.get(work, one.id)
+            await FIRMS.show(work, one.id)
 
 
 async def test_a_record_that_breaks_a_rule_is_not_kept(crm: Served) -> None:
