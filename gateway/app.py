@@ -1,4 +1,4 @@
-"""The edge as an ASGI 3 application: find the operation, count the call, let it answer, say it in HTTP."""
+"""The edge: find the operation, count the call, let it answer, say it in HTTP."""
 
 import time
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from gateway.limits import TierLimit
 from gateway.operations import Operation
 from gateway.pages import Page
 from gateway.principals import Principals
-from gateway.problems import HIDDEN, Header, Problem
+from gateway.problems import HIDDEN, Problem
 from gateway.replies import BrokenOff, LiveStream, Reply, Stream
-from gateway.requests import Disconnected, Receive, Request, Scope, Send
+from gateway.requests import Disconnected, Request
 from gateway.routes import Routes, UnknownPath, WrongMethod
-from gateway.sending import refuse_socket, send_reply, send_socket, send_stream
+from gateway.sending import fixed, lines, send_reply, send_socket, send_stream
 from gateway.settings import EdgeSettings
 
 log = structlog.get_logger()
@@ -29,7 +29,8 @@ log = structlog.get_logger()
 _READS: Final = frozenset({"GET", "HEAD"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLOSED: Final = 499  # what logs and metrics say of a client that went away; nobody reads the answer
-_CLOSE: Final = (b"connection", b"close")
+_CLOSE: Final = b"connection: close\r\n"
+_IDS: Final = b"x-request-id: %b\r\nx-trace-id: %b\r\n"
 
 Target = Page | tuple[Operation, list[str]] | Problem
 
@@ -57,35 +58,31 @@ class Edge:
         self._addresses = Addresses(settings.trusted_proxies)
         self.limits = {name: TierLimit(name, tier) for name, tier in settings.tiers().items()}
         self._in_flight = 0
+        metrics.HTTP_SERVER_ACTIVE_REQUESTS.set_function(lambda: self._in_flight)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, request: Request) -> None:
         """Serve one request."""
-        if scope["type"] == "websocket":
-            await receive()  # the wish to connect, which holds nothing
         began = time.perf_counter()
-        request = Request(scope, receive, base=self._base)
+        request.base = self._base
         self._in_flight += 1
-        metrics.HTTP_SERVER_ACTIVE_REQUESTS.inc()
         try:
-            target = self._target(request, scope)
+            target = self._target(request)
             with tracing.serve(f"{request.method} {request.route or metrics.OTHER}", _traceparent(request)) as span:
                 request.trace_id = span.trace_id
-                status = await self._serve(request, target, send)
+                status = await self._serve(request, target)
                 self._observe(request, span, status, began)
         finally:
             self._in_flight -= 1
-            metrics.HTTP_SERVER_ACTIVE_REQUESTS.dec()
 
-    def _target(self, request: Request, scope: Scope) -> Target:
+    def _target(self, request: Request) -> Target:
         """Read the headers and find what answers; what is wrong already now is the answer."""
         try:
-            request.headers = headers.read(scope["headers"], max_bytes=self._settings.header_bytes)
+            request.headers = headers.read(request.raw, max_bytes=self._settings.header_bytes)
             return self._find(request)
         except Problem as problem:
             return problem
         finally:
-            peer = scope.get("client")
-            request.client = self._addresses.client(peer[0] if peer else None, request.headers.get(b"x-forwarded-for"))
+            request.client = self._addresses.client(request.peer, request.headers.get(b"x-forwarded-for"))
             request.request_id = headers.request_id(request.headers)
 
     def _find(self, request: Request) -> Target:
@@ -115,7 +112,7 @@ class Edge:
                 return self._routes.find("GET", request.path)
             raise
 
-    async def _serve(self, request: Request, target: Target, send: Send) -> int:
+    async def _serve(self, request: Request, target: Target) -> int:
         try:
             answer = await self._answer(request, target)
         except Problem as problem:
@@ -129,26 +126,27 @@ class Edge:
             answer = _refusal(request, Problem(500, Reason.INTERNAL, HIDDEN))
         common = self._common_headers(request)
         if isinstance(answer, LiveStream):
-            return await self._keep_open(request, answer, send, common)
+            return await self._keep_open(request, answer, common)
         if isinstance(answer, Stream):
-            return await self._pass_on(request, answer, send, common)
-        return await (refuse_socket(answer, send, common) if request.socket else send_reply(request, answer, send, common))
+            return await self._pass_on(request, answer, common)
+        return send_reply(request, answer, common)
 
-    async def _pass_on(self, request: Request, stream: Stream, send: Send, common: list[Header]) -> int:
+    async def _pass_on(self, request: Request, stream: Stream, common: bytes) -> int:
         """Send a stream; one that cannot be completed takes its connection along, which every client sees, whatever its version of HTTP."""
         try:
-            return await send_stream(request, stream, send, common)
+            return await send_stream(request, stream, common)
         except BrokenOff as broken:
             log.warning("stream_broken_off", request_id=request.request_id, http_route=request.route, reason=str(broken))
-            request.abort()
-            await request.disconnected()
+            request.wire.abort()
             return broken.problem.status
 
-    async def _keep_open(self, request: Request, stream: LiveStream, send: Send, common: list[Header]) -> int:
+    async def _keep_open(self, request: Request, stream: LiveStream, common: bytes) -> int:
         """Send a live stream; meanwhile it is no request in flight, since there is a bound of its own."""
         self._in_flight -= 1
         try:
-            return await (send_socket if request.socket else send_stream)(request, stream, send, common)
+            return await (send_socket if request.socket else send_stream)(request, stream, common)
+        except Problem as problem:
+            return send_reply(request, _refusal(request, problem), common)
         finally:
             self._in_flight += 1
             stream.leave()
@@ -180,17 +178,13 @@ class Edge:
         allow = known.headers[0][1]
         return Reply(204, b"", [*known.headers, *self._browser.preflight(request.headers, allow)])
 
-    def _common_headers(self, request: Request) -> list[Header]:
-        found = [
-            *browser.SECURITY,
-            (b"x-request-id", request.request_id.encode()),
-            (b"x-trace-id", request.trace_id.encode()),
-            *request.extra,
-            *self._browser.cors(request.headers),
-        ]
+    def _common_headers(self, request: Request) -> bytes:
+        """Return the lines that every answer has beside what was found out about its request."""
+        found = fixed(browser.SECURITY) + _IDS % (request.request_id.encode(), request.trace_id.encode())
         if self._health.draining:
-            found.append(_CLOSE)
-        return found
+            found += _CLOSE
+        cors = self._browser.cors(request.headers)
+        return found + lines(cors) if cors else found
 
     def _observe(self, request: Request, span: tracing.Span, status: int, began: float) -> None:
         method = request.method if request.method in _METHODS else metrics.OTHER

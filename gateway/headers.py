@@ -20,6 +20,8 @@ _SINGLE: Final = frozenset(
         b"authorization",
         b"content-length",
         b"content-type",
+        b"expect",
+        b"host",
         b"idempotency-key",
         b"if-match",
         b"last-event-id",

@@ -1,9 +1,9 @@
 """The edge's process: `python -m gateway.main`."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
 import structlog
 import uvloop
@@ -89,25 +89,15 @@ async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain
 
     `leave` ends at once what would never end by itself.
     """
-    serving = asyncio.create_task(http.serve())
-    await _first(serving, http.listening.wait())
+    await http.listen()
     health.started = True
-    log.info("started", address=f"{http.config.host}:{http.config.port}")
-    await _first(serving, ended.wait())
+    log.info("started", address=http.address)
+    await ended.wait()
     health.draining = True
     leave()
-    if not serving.done():
-        log.info("draining")
-        await asyncio.sleep(drain_seconds)
-        http.should_exit = True
-    await serving
-
-
-async def _first(serving: asyncio.Task[None], event: Coroutine[Any, Any, Any]) -> None:
-    """Wait for an event, or for the server's end if that comes first."""
-    waiting = asyncio.create_task(event)
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+    log.info("draining")
+    await asyncio.sleep(drain_seconds)
+    await http.close()
 
 
 def main() -> None:

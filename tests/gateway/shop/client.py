@@ -1,12 +1,14 @@
-"""An HTTP client that sends exactly what it is told, straight into the ASGI application."""
+"""An HTTP client that sends exactly what it is told, straight into the edge."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.app import Edge
+from gateway.requests import Disconnected, Request
+from gateway.sockets import Socket
 
 
 @dataclass
@@ -50,7 +52,6 @@ class Client:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         pieces = chunks if chunks is not None else [raw] if raw else []
         path, _, query = target.partition("?")
-        sent: list[Any] = []
         given = [
             (name.lower().encode(), value.encode("latin-1")) for name, value in (headers.items() if isinstance(headers, dict) else headers)
         ]
@@ -59,45 +60,59 @@ class Client:
             given.append((b"transfer-encoding", b"chunked"))
         elif b"content-length" not in names and (raw or method in {"POST", "PUT", "PATCH"}):
             given.append((b"content-length", str(len(raw)).encode()))
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode("latin-1"),
-            "query_string": query.encode("latin-1"),
-            "headers": given,
-            "client": (self._address, 12345),
-        }
-        incoming = self._messages(pieces, pause=pause, leave=leave)
-        aborted = asyncio.Event()
-        scope["abort"] = aborted.set
-
-        async def receive() -> Any:
-            return {"type": "http.disconnect"} if aborted.is_set() else await anext(incoming)
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await self._edge(scope, receive, send)
-        await incoming.aclose()
-        if not sent:
-            return Answer(499, {}, [], b"")
-        start = sent[0]
-        found = [(name.decode(), value.decode()) for name, value in start["headers"]]
+        wire = _Wire(pieces, pause=pause, leave=leave)
+        await self._edge(Request(wire, method, path, query, given, peer=self._address))
+        found = [(name, value) for name, _, value in (line.partition(": ") for line in wire.lines.decode("latin-1").splitlines())]
         return Answer(
-            start["status"],
+            wire.status,
             {name: value for name, value in found if name != "set-cookie"},
             [value for name, value in found if name == "set-cookie"],
-            b"".join(message.get("body", b"") for message in sent[1:]),
-            complete=not sent[-1].get("more_body", False),
+            b"" if method == "HEAD" else wire.body,
+            complete=wire.complete,
         )
 
-    async def _messages(self, pieces: list[bytes], *, pause: float, leave: bool) -> AsyncIterator[Any]:
-        for index, piece in enumerate(pieces):
-            await asyncio.sleep(pause)
-            yield {"type": "http.request", "body": piece, "more_body": index + 1 < len(pieces) or leave}
-        if not pieces:
-            yield {"type": "http.request", "body": b"", "more_body": False}
-        if leave:
-            yield {"type": "http.disconnect"}
-        await asyncio.Event().wait()
+
+class _Wire:
+    """Hands pieces of a body over and keeps what is answered."""
+
+    arrived = False
+
+    def __init__(self, pieces: list[bytes], *, pause: float, leave: bool) -> None:
+        self._pieces = list(pieces)
+        self._pause = pause
+        self._leave = leave
+        self._aborted = asyncio.Event()
+        self.status, self.lines, self.body, self.complete = 499, b"", b"", True
+
+    def welcome(self) -> None:
+        pass
+
+    async def part(self) -> bytes:
+        if self._pieces:
+            await asyncio.sleep(self._pause)
+            return self._pieces.pop(0)
+        if self._leave:
+            raise Disconnected
+        return b""
+
+    async def gone(self) -> None:
+        if not self._leave:
+            await self._aborted.wait()
+
+    def abort(self) -> None:
+        self._aborted.set()
+
+    def reply(self, status: int, lines: bytes, body: bytes) -> None:
+        self.status, self.lines, self.body = status, lines + b"content-length: %d\r\n" % len(body) * (status != 204), body
+
+    def begin(self, lines: bytes) -> None:
+        self.status, self.lines, self.complete = 200, lines, False
+
+    async def piece(self, data: bytes) -> None:
+        self.body += data
+
+    def end(self) -> None:
+        self.complete = True
+
+    def open(self, lines: bytes) -> Socket:
+        raise NotImplementedError
