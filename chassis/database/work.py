@@ -130,7 +130,8 @@ class UnitOfWork:
         if self.tenant_id and self.request.idempotency is not None:
             session = await self._transaction()
             replays.check(session, self.request, self.tenant_id)
-            session.pipeline.flush()  # so that the key is taken however long it is until the first question
+            # A handler that asks something at once sends this with it; one that does not takes its key all the same.
+            asyncio.get_running_loop().call_soon(session.pipeline.flush)
 
     async def finish(self) -> None:
         """Write what was said beside the rows, and commit; all of it in one round trip."""
