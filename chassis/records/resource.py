@@ -25,7 +25,7 @@ class Resource(Protocol):
 
 
 def resource(message: Message) -> Resource:
-    """Return a message as the resource that it is; the contract check holds what standard methods answer with to these fields."""
+    """Return a message as the resource that it is; the contract check holds what can be updated to these fields."""
     return cast("Resource", message)
 
 

@@ -13,6 +13,7 @@ from stack.contract_check.policies import HTTP_BODY, is_write
 
 EMPTY: Final = "google.protobuf.Empty"
 FIELD_MASK: Final = "google.protobuf.FieldMask"
+TIMESTAMP: Final = "google.protobuf.Timestamp"
 
 _TEXT: Final = FieldDescriptorProto.TYPE_STRING
 _INT32: Final = FieldDescriptorProto.TYPE_INT32
@@ -55,6 +56,12 @@ class Standard:
         """Say that the method answers with something else than it should."""
         if self.method.output not in messages:
             yield f"answers with {self.method.output} instead of {' or '.join(messages)}"
+
+    def has_what_all_have(self) -> Iterator[str]:
+        """Say what the resource lacks of the fields that the chassis fills in (AIP-148)."""
+        if self.resource in self.image.messages:
+            kept = {"id": _TEXT, "etag": _TEXT, "create_time": TIMESTAMP, "update_time": TIMESTAMP}
+            yield from self._message(self.resource, self.noun, kept)
 
     def route(self, verb: str, body: str = "", ending: str = "") -> Iterator[str]:
         """Say what is unusual about the first route; internal methods have none."""
@@ -120,6 +127,7 @@ def _create(it: Standard) -> Iterator[str]:
 def _update(it: Standard) -> Iterator[str]:
     yield from it.answers(it.resource)
     yield from it.request(**{it.field: it.resource}, update_mask=FIELD_MASK)
+    yield from it.has_what_all_have()
     yield from it.route("PATCH", body=it.field, ending=f"{{{it.field}.id}}")
 
 

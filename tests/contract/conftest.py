@@ -19,6 +19,7 @@ import "google/api/annotations.proto";
 import "google/api/httpbody.proto";
 import "google/protobuf/empty.proto";
 import "google/protobuf/field_mask.proto";
+import "google/protobuf/timestamp.proto";
 import "kith/options/v1/options.proto";
 
 service WidgetService {
@@ -93,6 +94,8 @@ message Widget {
   string colour = 3;
   string email = 4 [(kith.options.v1.sensitivity) = SENSITIVITY_PERSONAL];
   repeated string tags = 5;
+  google.protobuf.Timestamp create_time = 6;
+  google.protobuf.Timestamp update_time = 7;
 }
 message GetWidgetRequest { string id = 1; }
 message BatchGetWidgetsRequest { repeated string ids = 1; }

@@ -83,6 +83,7 @@ PLANTS: list[tuple[Check, str, str, str]] = [
     ),
     (shapes.check, "bool validate_only = 2;", "", "needs the field validate_only of bool"),
     (shapes.check, "google.protobuf.FieldMask update_mask = 2;", "", "needs the field update_mask"),
+    (shapes.check, "google.protobuf.Timestamp update_time = 7;", "", "needs the field update_time of google.protobuf.Timestamp in Widget"),
     (shapes.check, "/v1/widgets/{widget.id}", "/v1/widgets/{widget.id}/all", "does not end in {widget.id}"),
     (shapes.check, 'patch: "/v1', 'put: "/v1', "is reached by PUT instead of PATCH"),
     (
