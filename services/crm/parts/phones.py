@@ -33,6 +33,7 @@ _DIGIT: Final = re.compile(r"\d")
 _NO_DIGITS: Final = re.compile(r"[^0-9]+")
 _NO_LETTERS: Final = re.compile(r"[\d\s+().\-/]+")
 _EXTENSION: Final = re.compile(r"\s*(?:;ext=|,+|ext\.?|x|#)\s*[0-9]{1,10}#?$", re.IGNORECASE)
+_INTERNATIONAL: Final = re.compile(r"\+[1-9][0-9 ().\-]{5,30}")
 _PLUS: Final = ("+", "\N{FULLWIDTH PLUS SIGN}")
 
 
@@ -47,10 +48,44 @@ class Read(NamedTuple):
 def read(typed: str, region: str) -> Read:
     """Read a number as somebody in the region (ISO 3166-1) would. Parsing takes some 50 us, lists repeat themselves: it is cached."""
     bare = _AROUND.sub("", typed)
+    if usual := _usual(bare):
+        return Read(usual)
     number = _parse(bare, region) or (_parse("+" + bare[2:], region) if bare.startswith("00") else None)
     if number is None:
         return Read()
     return Read(phonenumbers.format_number(number, PhoneNumberFormat.E164), number.extension or "")
+
+
+class _Country(NamedTuple):
+    """How long the national numbers of a country code are, and what is dialled before some of them."""
+
+    lengths: frozenset[int]
+    prefix: re.Pattern[str] | None
+
+
+def _usual(bare: str) -> str:
+    """Return the E.164 form of an international number that no rule of its country changes, as most are; "" for all others."""
+    if not _INTERNATIONAL.fullmatch(bare):
+        return ""
+    digits = _digits(bare)
+    code = _code(digits)
+    national, country = digits[len(code) :], _country(int(code or 0))
+    has_prefix = country.prefix is not None and country.prefix.match(national)
+    return "" if national.startswith("0") or len(national) not in country.lengths or has_prefix else f"+{digits}"
+
+
+@cache
+def _country(code: int) -> _Country:
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, phonenumbers.region_code_for_country_code(code))
+    if metadata is None or metadata.general_desc is None:
+        return _Country(frozenset(), None)
+    prefix = metadata.national_prefix_for_parsing
+    return _Country(frozenset(metadata.general_desc.possible_length), re.compile(prefix) if prefix else None)
+
+
+def _code(digits: str) -> str:
+    """Return the country code that an international number begins with; "" if there is none."""
+    return next((digits[:end] for end in (1, 2, 3) if int(digits[:end]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE), "")
 
 
 def _parse(text: str, region: str) -> PhoneNumber | None:
@@ -102,7 +137,7 @@ def _dials_no_prefix(code: int) -> bool:
 
 def _of_e164(e164: str) -> tuple[PhoneNumber, str]:
     """Return the number and its national digits; parsed only where zeros begin it, which may be a prefix or a part of it."""
-    code = next(e164[1:end] for end in (2, 3, 4) if int(e164[1:end]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+    code = _code(e164[1:])
     national = e164[1 + len(code) :]
     if not national.startswith("0"):
         return PhoneNumber(int(code), int(national)), national

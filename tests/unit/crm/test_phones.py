@@ -66,6 +66,34 @@ def test_a_number_is_found_by_the_digits_that_people_type(searched: str, kept: s
     assert phones.key(searched) in phones.keys(kept, phones.read(kept, region).e164)
 
 
+@given(
+    code=st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
+    national=st.text("0123456789", min_size=5, max_size=12),
+    breaks=st.lists(st.sampled_from([" ", "-", ".", " (", ") ", ""]), min_size=12, max_size=12),
+)
+def test_an_international_number_is_read_as_the_numbering_plans_say(code: int, national: str, breaks: list[str]) -> None:
+    typed = f"+{code} " + "".join(f"{digit}{between}" for digit, between in zip(national, breaks, strict=False))
+    assert phones.read(typed, "DE").e164 == by_plan(typed)
+
+
+@pytest.mark.parametrize("region", phonenumbers.SUPPORTED_REGIONS)
+def test_the_numbers_of_each_country_are_read_as_its_plan_says(region: str) -> None:
+    for kind in phonenumbers.PhoneNumberType.values():
+        number = phonenumbers.example_number_for_type(region, kind)
+        if number is not None:
+            typed = phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
+            assert phones.read(typed, "DE").e164 == by_plan(typed)
+
+
+def by_plan(typed: str) -> str:
+    try:
+        number = phonenumbers.parse(typed, "DE")
+    except phonenumbers.NumberParseException:
+        return ""
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164) if possible else ""
+
+
 @pytest.mark.parametrize("code", phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 def test_a_number_is_found_by_its_national_form_in_every_country(code: int) -> None:
     for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]:
