@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 import uvloop
 
+from chassis import collecting, ending
 from chassis import contract as contracts
-from chassis import ending
 from chassis.background import task
 from chassis.clients import Clients
 from chassis.events import Broker
@@ -90,6 +90,7 @@ async def serve(http: Server, health: EdgeHealth, ended: asyncio.Event, *, drain
     `leave` ends at once what would never end by itself.
     """
     await http.listen()
+    collecting.settle()
     health.started = True
     log.info("started", address=http.address)
     await ended.wait()
