@@ -24,6 +24,7 @@ class Server:
     def __init__(self, edge: Edge, settings: EdgeSettings) -> None:
         self.listening = asyncio.Event()
         self._host, self._port = settings.host, settings.port
+        self._shares = settings.share_port or None  # None says nothing, which also works where there is no such option
         self._grace_seconds = settings.grace_seconds
         self._hall = Hall(edge, base=settings.public_url.rstrip("/"), max_head=settings.header_bytes * _HARD_FACTOR)
         self._loop = asyncio.get_running_loop()
@@ -38,7 +39,7 @@ class Server:
     async def listen(self) -> None:
         """Open the port."""
         self._tick()
-        self._server = await self._loop.create_server(self._connection, self._host, self._port, backlog=BACKLOG)
+        self._server = await self._loop.create_server(self._connection, self._host, self._port, backlog=BACKLOG, reuse_port=self._shares)
         self.listening.set()
 
     async def close(self) -> None:

@@ -14,6 +14,7 @@ _List = Annotated[tuple[str, ...], NoDecode]
 class EdgeSettings(ServerSettings):
     """Settings of the edge."""
 
+    share_port: bool = Field(default=False, description="Whether other processes of the edge listen on the same port (SO_REUSEPORT).")
     cors_origins: _List = Field((), description="Origins of other sites whose scripts may call the API, with commas between them.")
     trusted_proxies: _List = Field((), description="Networks of the proxies whose X-Forwarded-For is believed, with commas between them.")
     rate_limits: dict[str, Tier] = Field(

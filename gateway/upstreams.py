@@ -1,8 +1,9 @@
-"""Channels to the services: one for each with a lane on it, found by the package of the contract."""
+"""Channels to the services: one for each, and a lane to each of its processes, found by the package of the contract."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 import orjson
@@ -10,6 +11,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2
 
 from chassis.carrier.lanes import Lanes
+from chassis.carrier.spread import Spread
 from chassis.carrier.way import Way
 from gateway.contract import Method
 
@@ -51,10 +53,13 @@ class Upstreams:
         if missing:
             raise MissingUpstreamError(f"KITH_UPSTREAMS names no address of {', '.join(missing)}")
         self._channels = {name: aio.insecure_channel(targets[name], options=_options(group)) for name, group in wanted.items()}
-        self._lanes = {name: Lanes(channel) for name, channel in self._channels.items()}
+        self._each = {name: [aio.insecure_channel(each, options=_OPTIONS) for each in processes(targets[name])] for name in wanted}
+        self._lanes = {
+            name: Spread([Lanes(channel) for channel in channels or (self._channels[name],)]) for name, channels in self._each.items()
+        }
 
     async def run(self, service_token: Callable[[str], str]) -> None:
-        """Keep a lane to every service open, until cancelled; `service_token` gives the edge's own token for a service."""
+        """Keep lanes to every service open, until cancelled; `service_token` gives the edge's own token for a service."""
         async with asyncio.TaskGroup() as group:
             for name, lanes in self._lanes.items():
                 group.create_task(lanes.run(partial(service_token, name)), name=f"lanes {name}")
@@ -90,8 +95,14 @@ class Upstreams:
 
     async def close(self) -> None:
         """Close every channel."""
-        for channel in self._channels.values():
+        for channel in (*self._channels.values(), *chain.from_iterable(self._each.values())):
             await channel.close()
+
+
+def processes(target: str) -> list[str]:
+    """Return the addresses of a target that names several, as gRPC writes them: `ipv4:10.0.0.1:7102,10.0.0.2:7102`."""
+    scheme, _, addresses = target.partition(":")
+    return addresses.split(",") if scheme in {"ipv4", "ipv6"} and "," in addresses else []
 
 
 def _options(methods: Iterable[Method]) -> list[tuple[str, Any]]:

@@ -84,7 +84,9 @@ class Platform:
             yield self._start_nats()
 
     def _services(self) -> Iterator[Start]:
-        return (self._start(self._service(service)) for service in (*SERVICES, EDGE))
+        for service in (*SERVICES, EDGE):
+            for name in self._settings.copies(service):
+                yield self._start(self._service(service, name))
 
     async def stop(self) -> None:
         """Stop the canary, the edge, then the services, then what they stand on; each finishes its work."""
@@ -92,8 +94,8 @@ class Platform:
             self._watching.cancel()
             await asyncio.wait([self._watching])
         await self._stop([CANARY.name])
-        await self._stop([EDGE.name])
-        await self._stop(service.name for service in SERVICES)
+        await self._stop(self._settings.copies(EDGE))
+        await self._stop(name for service in SERVICES for name in self._settings.copies(service))
         await self._stop([NATS])
         await self._stop([POSTGRES])
         self.layout.state.unlink(missing_ok=True)
@@ -105,20 +107,21 @@ class Platform:
     async def _start_nats(self) -> None:
         await self._start(self.wiring.broker.command())
 
-    def _service(self, service: Service) -> Command:
-        return self._command(service, self.wiring.environment(service), address=self.wiring.address(service.name))
+    def _service(self, service: Service, name: str) -> Command:
+        address = self.wiring.address(service.name if service is EDGE else name)
+        return self._command(service, name, self.wiring.environment(service, name), address=address)
 
     def _canary(self) -> Command:
-        return self._command(CANARY, self.wiring.canary_environment(), address="", needed=False)
+        return self._command(CANARY, CANARY.name, self.wiring.canary_environment(), address="", needed=False)
 
-    def _command(self, process: Process, env: Mapping[str, str], *, address: str, needed: bool = True) -> Command:
-        admin_address = self.wiring.address(admin(process.name))
+    def _command(self, process: Process, name: str, env: Mapping[str, str], *, address: str, needed: bool = True) -> Command:
+        admin_address = self.wiring.address(admin(name))
         return Command(
-            name=process.name,
+            name=name,
             argv=[sys.executable, "-m", process.module],
             env=env,
             cwd=ROOT,
-            log=self.layout.log(process.name),
+            log=self.layout.log(name),
             address=address,
             admin=admin_address,
             needed=needed,

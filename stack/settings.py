@@ -1,12 +1,15 @@
 """What the `kith` command reads from the environment; everything has a default that works on a laptop."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stack.topology import CANARY, NATS, POSTGRES, admin, default_ports
+from stack.topology import CANARY, EDGE, NATS, POSTGRES, SERVICES, Service, admin, copies, default_ports
+
+MOST_COPIES: Final = 16
 
 
 class SettingsError(Exception):
@@ -26,6 +29,8 @@ class Settings(BaseSettings):
     """Address by which people reach the edge; `http://localhost:<port of the edge>` when empty."""
     ports: dict[str, int] = Field(default_factory=dict)
     """Ports that differ from the default, by process name."""
+    processes: dict[str, int] = Field(default_factory=dict)
+    """How many processes share the work of the edge or a service, by its name (`KITH_PROCESSES__CRM=2`); one where nothing is said."""
     database_url: SecretStr | None = None
     """Administrator's DSN of a PostgreSQL 18 to use instead of the embedded one."""
     nats_url: SecretStr | None = None
@@ -57,6 +62,17 @@ class Settings(BaseSettings):
                 raise ValueError(f"port {name} is {port}; a port is 0 (any free one) to 65535")
         return ports
 
+    @field_validator("processes")
+    @classmethod
+    def _known_processes(cls, processes: dict[str, int]) -> dict[str, int]:
+        known = {service.name for service in (EDGE, *SERVICES)}
+        for name, count in processes.items():
+            if name not in known:
+                raise ValueError(f"there is no process called {name!r}; there are {', '.join(sorted(known))}")
+            if not 1 <= count <= MOST_COPIES:
+                raise ValueError(f"{name} is {count}; a process runs 1 to {MOST_COPIES} times")
+        return processes
+
     @classmethod
     def load(cls, data: Path | None = None) -> Self:
         """Read the environment; `data` stands above it. Raises SettingsError."""
@@ -68,7 +84,20 @@ class Settings(BaseSettings):
     def wanted_ports(self) -> dict[str, int]:
         """Return every port that is listened on, by name: the default, or what the environment says."""
         absent = {POSTGRES: self.database_url, NATS: self.nats_url, admin(CANARY.name): not self.canary}
-        return {name: port for name, port in {**default_ports(), **self.ports}.items() if not absent.get(name)}
+        wanted = {**default_ports(), **dict.fromkeys(self._ports_of_copies(), 0), **self.ports}
+        return {name: port for name, port in wanted.items() if not absent.get(name)}
+
+    def copies(self, service: Service) -> tuple[str, ...]:
+        """Return the names of the processes that share the work of the edge or a service."""
+        return copies(service.name, self.processes.get(service.name, 1))
+
+    def _ports_of_copies(self) -> Iterator[str]:
+        """Yield the ports of further processes. Those of the edge share its port."""
+        for service in (EDGE, *SERVICES):
+            for name in self.copies(service)[1:]:
+                yield admin(name)
+                if service is not EDGE:
+                    yield name
 
 
 def _explain(detail: dict[str, object]) -> str:

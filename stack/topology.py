@@ -41,6 +41,11 @@ OPERATOR: Final = "stack"
 """Name under which the operator's tools call services and connect to NATS."""
 
 
+def copies(name: str, count: int) -> tuple[str, ...]:
+    """Return the names of the processes that do the same work: `crm`, `crm-2`, `crm-3`."""
+    return name, *(f"{name}-{number}" for number in range(2, count + 1))
+
+
 def default_ports() -> Mapping[str, int]:
     """Return every port by its name; the admin port of a process is called `<process>_admin`."""
     ports = {POSTGRES: 7432, NATS: 7422, admin(CANARY.name): CANARY.admin_port}

@@ -81,19 +81,28 @@ class Wiring:
         given = self.settings.nats_url
         return given.get_secret_value() if given else self.broker.url(user)
 
-    def environment(self, service: Service) -> dict[str, str]:
-        """Return the environment of a process: the caller's without the administrator's secrets, and what it needs of ours."""
+    def target(self, service: Service) -> str:
+        """Return where gRPC finds the processes of a service, in the form that it knows for several."""
+        addresses = [self.address(name) for name in self.settings.copies(service)]
+        return addresses[0] if len(addresses) == 1 else f"ipv4:{','.join(addresses)}"
+
+    def environment(self, service: Service, name: str = "") -> dict[str, str]:
+        """Return the environment of a process: the caller's without the administrator's secrets, and what it needs of ours.
+
+        `name` is that of one of several processes of the service.
+        """
+        name = name or service.name
         said = {
             "KITH_HOST": self.settings.host,
-            "KITH_PORT": str(self.ports[service.name]),
-            "KITH_ADMIN_PORT": str(self.ports[admin(service.name)]),
+            "KITH_PORT": str(self.ports[service.name if service is EDGE else name]),
+            "KITH_ADMIN_PORT": str(self.ports[admin(name)]),
             "KITH_PUBLIC_URL": self.public_url,
-            "KITH_UPSTREAMS": json.dumps({each.name: self.address(each.name) for each in SERVICES}),
+            "KITH_UPSTREAMS": json.dumps({each.name: self.target(each) for each in SERVICES}),
             "KITH_NATS_URL": self.nats_url(service.name),
             "KITH_SERVICE_KEY_FILE": str(self.secrets.service_key(service.name)),
             "KITH_SERVICE_KEYS_FILE": str(self.secrets.service_keys),
         }
-        return {**_inherited(), **said, **({} if service is EDGE else self._of_database(service.name))}
+        return {**_inherited(), **said, **(self._of_edge() if service is EDGE else self._of_database(service.name))}
 
     def canary_environment(self) -> dict[str, str]:
         """Return the environment of the canary, which has what a client has and no key."""
@@ -104,6 +113,10 @@ class Wiring:
         }
         passwords = {f"KITH_{name.upper()}_PASSWORD": self.secrets.passwords[name] for name in CANARIES}
         return {**_inherited(), **said, **passwords}
+
+    def _of_edge(self) -> dict[str, str]:
+        """Return what the edge alone needs: that it is not by itself on its port."""
+        return {"KITH_SHARE_PORT": "true"} if len(self.settings.copies(EDGE)) > 1 else {}
 
     def _of_database(self, service: str) -> dict[str, str]:
         return {

@@ -42,6 +42,11 @@ class Lane:
         """Say whether calls can be made."""
         return self.stands.is_set() and not self.over.is_set()
 
+    @property
+    def load(self) -> int:
+        """Return how many calls are under way."""
+        return len(self._waiting)
+
     async def run(self) -> None:
         """Carry calls until the lane is over and the last one is answered; raise AioRpcError when the stream breaks."""
         writing = asyncio.create_task(self._write(), name="lane")

@@ -7,6 +7,7 @@ import grpc
 
 from chassis.carrier.lane import LaneLostError, Metadata, failure
 from chassis.carrier.lanes import Lanes
+from chassis.carrier.spread import Spread
 from kith.common.v1.carrier_pb2 import CarriedAnswer
 
 CARRIED_BYTES: Final = 64 * 1024  # of a request at the most; a larger one would hold up those behind it
@@ -15,7 +16,7 @@ CARRIED_BYTES: Final = 64 * 1024  # of a request at the most; a larger one would
 class Way:
     """A callable for one RPC that takes bytes and answers with bytes."""
 
-    def __init__(self, path: str, alone: Any, lanes: Lanes, *, repeatable: bool) -> None:
+    def __init__(self, path: str, alone: Any, lanes: Lanes | Spread, *, repeatable: bool) -> None:
         self._path = path
         self._alone = alone
         self._lanes = lanes
