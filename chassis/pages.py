@@ -4,6 +4,7 @@ import binascii
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -34,13 +35,13 @@ def use_key(key: bytes) -> None:
     _key[:] = [key]
 
 
-def seal(last: Sequence[str | int], bound_to: Sequence[str]) -> str:
+def seal(last: Sequence[str | int], bound_to: tuple[str, ...]) -> str:
     """Return the token of the page behind `last`, the sort key of a row, in the list that the texts describe."""
     body = _digest(bound_to) + orjson.dumps(last)
     return urlsafe_b64encode(_mac(body) + body).rstrip(b"=").decode()
 
 
-def unseal(token: str, bound_to: Sequence[str]) -> list[Any]:
+def unseal(token: str, bound_to: tuple[str, ...]) -> list[Any]:
     """Return what was sealed. Refuses what our key did not sign, and a token of another list."""
     sealed = _decode(token)
     mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
@@ -58,7 +59,8 @@ def _mac(body: bytes) -> bytes:
     return hmac.digest(_key[0], body, "sha256")
 
 
-def _digest(bound_to: Sequence[str]) -> bytes:
+@lru_cache(maxsize=1024)
+def _digest(bound_to: tuple[str, ...]) -> bytes:
     return sha256(orjson.dumps(bound_to)).digest()[:_BINDING_BYTES]
 
 

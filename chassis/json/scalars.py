@@ -21,6 +21,17 @@ SIXTY_FOUR_BITS: Final = frozenset(
 )
 """Field types that JSON carries as text, since readers hold numbers as doubles."""
 
+THIRTY_TWO_BITS: Final = frozenset(
+    (
+        FieldDescriptor.TYPE_INT32,
+        FieldDescriptor.TYPE_SINT32,
+        FieldDescriptor.TYPE_SFIXED32,
+        FieldDescriptor.TYPE_UINT32,
+        FieldDescriptor.TYPE_FIXED32,
+    )
+)
+"""Field types that are whole numbers in JSON too."""
+
 
 def encoder(field: FieldDescriptor) -> Encoder | None:
     """Return the function that turns a value of the field into JSON, or None if it is JSON as it stands."""

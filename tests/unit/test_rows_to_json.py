@@ -11,9 +11,10 @@ import orjson
 import pytest
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import UninterpretedOption
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Uuid
+from sqlalchemy import Column, Float, LargeBinary, MetaData, Table, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import answers, ids
@@ -54,7 +55,7 @@ class Result:
 
     def __init__(self, mapping: Mapping[Any], messages: Sequence[Any]) -> None:
         self._columns = [mapping.table.c[name] for name in mapping.columns]
-        self._rows = [mapping.values(each) | {VERSION: int(each.etag.strip('"') or 1)} for each in messages]
+        self._rows = [mapping.values(each) | {VERSION: int(getattr(each, "etag", "").strip('"') or 1)} for each in messages]
         self.nfields = len(self._columns)
         self.ntuples = len(messages)
 
@@ -117,6 +118,14 @@ def trees(descriptor: Descriptor) -> st.SearchStrategy[Any]:
 
 def by_the_edge(message: Any) -> bytes:
     return orjson.dumps(Encoders(descriptor_pool.Default()).message(message.DESCRIPTOR)(message))
+
+
+@given(st.lists(st.builds(UninterpretedOption, double_value=st.floats(), string_value=st.binary(max_size=4)), min_size=1, max_size=3))
+def test_what_has_no_short_cut_goes_through_its_message(messages: list[UninterpretedOption]) -> None:
+    table = Table("odd", MetaData(), Column("double_value", Float), Column("string_value", LargeBinary))
+    mapping = Mapping(UninterpretedOption, table)
+    rows = found(mapping, messages)
+    assert [orjson.dumps(each) for each in mapping.json(rows, 3)] == [by_the_edge(mapping.message(rows.row(n))) for n in range(rows.size)]
 
 
 def test_there_is_something_to_be_tried() -> None:

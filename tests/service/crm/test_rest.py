@@ -5,10 +5,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import orjson
 import psycopg
 import pytest
 
+from chassis.json.encoders import GENERATED
+from kith.crm.v1.contacts_pb2 import Contact, ListContactsRequest, ListContactsResponse
 from tests.conftest import AdminDsn, Person
+from tests.service.crm.conftest import MakeContact
 
 
 @pytest.fixture
@@ -37,6 +41,18 @@ async def test_a_contact_lives_through_rest(call: Any) -> None:
     restored = (await call("POST", f"{path}:restore", {})).json()
     assert (restored["title"], restored["emails"], "deleteTime" in restored) == ("Boss", made.json()["emails"], False)
     assert [each["id"] for each in (await call("GET", "/v1/contacts")).json()["contacts"]] == [restored["id"]]
+
+
+async def test_the_edge_answers_with_the_json_of_what_others_are_answered(call: Any, contacts: Any, make_contact: MakeContact) -> None:
+    made = [
+        await make_contact(given_name=name, emails=[{"address": f"{name}@x.io"}], address={"city": name}) for name in ("Ann", "Bo", "Cy")
+    ]
+    page = await call("GET", "/v1/contacts?pageSize=2")
+    one = await call("GET", f"/v1/contacts/{made[0].id}")
+    listed = await contacts.ListContacts(ListContactsRequest(page_size=2))
+    assert page.content == orjson.dumps(GENERATED.message(ListContactsResponse.DESCRIPTOR)(listed))
+    assert listed.next_page_token
+    assert (one.content, one.headers["etag"]) == (orjson.dumps(GENERATED.message(Contact.DESCRIPTOR)(made[0])), made[0].etag)
 
 
 async def test_the_request_id_that_is_answered_is_the_one_in_the_trail(call: Any, admin_dsn: AdminDsn) -> None:
