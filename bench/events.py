@@ -27,8 +27,10 @@ from rich.table import Table
 from chassis import ids
 from chassis.context import Caller, CallerKind, Request, enter
 from chassis.database import Database, UnitOfWork, unit_of_work
-from chassis.events import Broker, Relay, consumers
+from chassis.events.broker import Broker
+from chassis.events.consumer import consumers
 from chassis.events.handling import Handler
+from chassis.events.relay import Relay
 from chassis.events.subject_keys import local
 from chassis.sealing.keys import Memory, RootKey
 from chassis.vault import KEY_BYTES

@@ -19,7 +19,8 @@ from rich.table import Table
 
 from bench.load import cpu
 from chassis import ids, names
-from chassis.events import Broker, Relay
+from chassis.events.broker import Broker
+from chassis.events.relay import Relay
 from stack.launch import Platform, backing
 from stack.settings import Settings
 from stack.topology import default_ports

@@ -17,7 +17,12 @@ from chassis.background import task
 from chassis.clients import Clients
 from chassis.contract import ContractError
 from chassis.database import Database, root_key
-from chassis.events import Broadcast, Broker, Consumer, Handler, Relay, consumers, subject_keys
+from chassis.events import foreign_keys, subject_keys
+from chassis.events.broadcast import Broadcast
+from chassis.events.broker import Broker
+from chassis.events.consumer import Consumer, consumers
+from chassis.events.handling import Handler
+from chassis.events.relay import Relay
 from chassis.events.subject_keys import SubjectKeyService
 from chassis.interceptors.chain import Chain, Stage
 from chassis.interceptors.deadline import Deadline
@@ -123,7 +128,7 @@ class App(Generic[S]):
             service=self._name,
             handlers=wiring.handlers,
             database=database,
-            opener=lambda source: subject_keys.local() if source == self._name else subject_keys.remote(source, clients),
+            opener=lambda source: subject_keys.local() if source == self._name else foreign_keys.remote(source, clients),
             dsn=self._settings.system_dsn.get_secret_value(),
         )
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 """What a caller may name a request: the edge takes it and every service writes it into its logs and trail, so all of them ask here."""
 
+NO_TENANT: Final = ""
+"""The tenant of a unit of work that meets global tables only; a tenant's table refuses it."""
+
 
 class CallerKind(StrEnum):
     """What a caller is."""

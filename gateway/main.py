@@ -12,8 +12,8 @@ from chassis import collecting, ending
 from chassis import contract as contracts
 from chassis.background import task
 from chassis.clients import Clients
-from chassis.events import Broker
-from chassis.events.subject_keys import remote
+from chassis.events.broker import Broker
+from chassis.events.foreign_keys import remote
 from chassis.settings import load
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started

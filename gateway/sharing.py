@@ -16,7 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from chassis import ids, names
-from chassis.events import Broker
+from chassis.events.broker import Broker
 from gateway.limits import Buckets, TierLimit
 
 PAUSE: Final = 0.2  # seconds between two tellings

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from procrastinate.schema import SchemaManager
 from sqlalchemy import text
 
 from chassis.database import tenancy
@@ -22,6 +21,8 @@ _SEQUENCES: Final = text(
 
 def create(op: Operations) -> None:
     """Create them as this release of procrastinate wants them; a later release's changes are migrations of their own."""
+    from procrastinate.schema import SchemaManager  # noqa: PLC0415 - migrations alone need it, and the tables' module is everywhere
+
     connection = op.get_bind()
     # Many statements with percent signs in them: without parameters they go to the server as they stand.
     connection.exec_driver_sql(SchemaManager.get_schema(), execution_options={"no_parameters": True})

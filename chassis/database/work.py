@@ -26,9 +26,6 @@ M = TypeVar("M", bound=Message)
 FIRST: Final = 1
 """The version of a record that is new."""
 
-NO_TENANT: Final = ""
-"""The tenant of a unit of work that meets global tables only; a tenant's table refuses it."""
-
 
 class UnitOfWork:
     """What a handler reads and writes through; made by `unit_of_work`. Not shared between tasks."""

@@ -1,15 +1,14 @@
-"""Where keys of records come from: a service's own memory and database, and the RPCs by which every service gives them away."""
+"""Keys of a service's own records: from its memory and database, and the RPCs by which every service gives them away."""
 
 import asyncio
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from chassis import contract, errors, ids
-from chassis.clients import Clients
 from chassis.context import current
-from chassis.database import NO_TENANT, unit_of_work
+from chassis.database import unit_of_work
 from chassis.errors import PermissionDenied, Reason, Violation
 from chassis.interceptors.chain import Context
 from chassis.sealing.keys import SubjectKey as SealingKey
@@ -23,7 +22,7 @@ from kith.common.v1.subject_keys_pb2 import (
     TenantRecords,
     TenantSubjectKeys,
 )
-from kith.common.v1.subject_keys_pb2_grpc import SubjectKeyServiceServicer, SubjectKeyServiceStub
+from kith.common.v1.subject_keys_pb2_grpc import SubjectKeyServiceServicer
 
 log = structlog.get_logger()
 
@@ -81,30 +80,6 @@ def local() -> Opener:
         }
 
     return Opener(ask)
-
-
-def remote(source: str, clients: Clients) -> Opener:
-    """Return what opens the events of another service, by asking that service. Raises ContractError if its address is missing."""
-    for_nobody: Any = SubjectKeyServiceStub(clients.channel(NO_TENANT, of=source))
-
-    async def ask(records: Records) -> Mapping[tuple[str, str], bytes]:
-        if len(records) > 1:
-            return await _of_many(for_nobody, records)
-        ((tenant_id, subjects),) = records.items()
-        return await _of_one(SubjectKeyServiceStub(clients.channel(tenant_id, of=source)), tenant_id, subjects)
-
-    return Opener(ask)
-
-
-async def _of_one(stub: Any, tenant_id: str, subjects: Collection[str]) -> Mapping[tuple[str, str], bytes]:
-    answer: BatchGetSubjectKeysResponse = await stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=subjects))
-    return {(tenant_id, each.id): each.secret_key for each in answer.subject_keys}
-
-
-async def _of_many(stub: Any, records: Records) -> Mapping[tuple[str, str], bytes]:
-    tenants = [TenantRecords(tenant_id=tenant_id, ids=subjects) for tenant_id, subjects in records.items()]
-    answer: SearchSubjectKeysResponse = await stub.SearchSubjectKeys(SearchSubjectKeysRequest(tenants=tenants))
-    return {(of.tenant_id, each.id): each.secret_key for of in answer.tenants for each in of.subject_keys}
 
 
 async def _keys(tenant_id: str, subjects: Collection[str]) -> Mapping[str, SealingKey]:

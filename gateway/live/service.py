@@ -10,7 +10,8 @@ from google.protobuf.message import Message
 
 from chassis import clock, contract
 from chassis.errors import Code, Reason, Refusal
-from chassis.events import Broadcast, Broker
+from chassis.events.broadcast import Broadcast
+from chassis.events.broker import Broker
 from chassis.sealing.opening import Opener
 from chassis.telemetry import metrics
 from chassis.tokens.bearer import bearer

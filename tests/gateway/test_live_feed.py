@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 
 from chassis import contract, ids
 from chassis.errors import Reason, Unavailable
-from chassis.events import Broker
+from chassis.events.broker import Broker
 from chassis.events.envelope import Envelope
 from chassis.sealing.keys import SubjectKey, label
 from chassis.sealing.opening import Opener, Records

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from nats.errors import OutboundBufferLimitError
 
-from chassis.events import Broker
+from chassis.events.broker import Broker
 from gateway import sharing
 from gateway.limits import Rate, Tier, TierLimit
 from gateway.problems import Problem

@@ -5,8 +5,6 @@ import csv
 from collections import Counter
 from typing import Final, NamedTuple
 
-from charset_normalizer import from_bytes
-
 from services.crm.imports import columns, rules
 from services.crm.imports.failure import EncodingError, FileError
 
@@ -134,6 +132,8 @@ class Sniffer:
             return "utf-16-le" if self._head[1::2].count(0) > self._head[::2].count(0) else "utf-16-be"
         if self._utf8 is not None or _is_utf8_beyond_ascii(self._head):
             return "utf-8"
+        from charset_normalizer import from_bytes  # noqa: PLC0415 - 3 MB that few uploads need
+
         matches = from_bytes(self._head[:AROUND] + self._odd, cp_isolation=_ENCODINGS)
         best = matches.best()
         western = next((match for match in matches if _USUAL in match.could_be_from_charset), None)

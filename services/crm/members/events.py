@@ -6,7 +6,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from chassis.database import UnitOfWork
-from chassis.events import Handler
+from chassis.events.handling import Handler
 from kith.identity.v1.events_pb2 import MemberCreated
 from services.crm.members import store
 

@@ -13,7 +13,9 @@ from nats.js.errors import ServerError
 from chassis import ids
 from chassis.context import Caller, CallerKind, Request, enter
 from chassis.database import Database, unit_of_work
-from chassis.events import Broker, Relay, consumers
+from chassis.events.broker import Broker
+from chassis.events.consumer import consumers
+from chassis.events.relay import Relay
 from chassis.events.streams import ensure_streams
 from chassis.events.subject_keys import local
 from chassis.sealing.keys import Memory, RootKey

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import psycopg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from chassis.events import Broker
+from chassis.events.broker import Broker
 from chassis.events.envelope import Envelope
 from kith.crm.v1.contacts_pb2 import Contact
 from kith.crm.v1.events_pb2 import ContactCreated, ContactUpdated

@@ -4,8 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from chassis.events import Broker
-from chassis.events.broker import RECONNECT_SECONDS
+from chassis.events.broker import RECONNECT_SECONDS, Broker
 from tests.unit.chassis.moving import eventually
 from tests.unit.chassis.servers import Nats
 

@@ -7,9 +7,11 @@ from prometheus_client import REGISTRY
 
 from chassis import ids
 from chassis.database import UnitOfWork
-from chassis.events import Broker, Relay, intake
 from chassis.events import consumer as consumer_module
+from chassis.events import intake
+from chassis.events.broker import Broker
 from chassis.events.envelope import Envelope
+from chassis.events.relay import Relay
 from kith.crm.v1.events_pb2 import ContactCreated
 from tests.unit.chassis.events.happening import Consuming, Publish, carried, created, has, in_stream, updated
 from tests.unit.chassis.moving import eventually

@@ -16,9 +16,11 @@ from chassis.database import Query, UnitOfWork
 from chassis.database.pipeline import Pipeline
 from chassis.database.pool import pipeline
 from chassis.errors import NotFound, Reason, Unavailable
-from chassis.events import Broker, Relay, intake, mending, replaying
+from chassis.events import intake, mending, replaying
+from chassis.events.broker import Broker
 from chassis.events.envelope import Envelope
 from chassis.events.mending import Choice, Seen
+from chassis.events.relay import Relay
 from kith.crm.v1.events_pb2 import ContactCreated, ContactUpdated
 from tests.unit.chassis.events.happening import Consuming, Publish, carried, created, updated
 from tests.unit.chassis.moving import eventually

@@ -5,7 +5,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from chassis import ids
-from chassis.events import Broadcast, Broker
+from chassis.events.broadcast import Broadcast
+from chassis.events.broker import Broker
 from chassis.events.ordered import unbroken
 from kith.identity.v1.events_pb2 import SessionEnded
 from tests.unit.chassis.moving import eventually

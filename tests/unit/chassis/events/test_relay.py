@@ -6,7 +6,9 @@ import psycopg
 import pytest
 
 from chassis import ids
-from chassis.events import Broker, Relay, held
+from chassis.events import held
+from chassis.events.broker import Broker
+from chassis.events.relay import Relay
 from chassis.events.streams import Limits, configuration
 from chassis.telemetry import metrics
 from kith.crm.v1.events_pb2 import ContactUpdated

@@ -9,7 +9,9 @@ from prometheus_client import REGISTRY
 
 from chassis import ids
 from chassis.database import UnitOfWork
-from chassis.events import Broker, Relay, consumer, intake, rereading, stretches
+from chassis.events import consumer, intake, rereading, stretches
+from chassis.events.broker import Broker
+from chassis.events.relay import Relay
 from kith.crm.v1.events_pb2 import ContactCreated, ContactUpdated
 from tests.unit.chassis.events.happening import Consuming, Publish, carried, created, updated
 from tests.unit.chassis.moving import eventually

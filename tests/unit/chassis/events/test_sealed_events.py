@@ -7,7 +7,8 @@ import psycopg
 from chassis import ids
 from chassis.database import UnitOfWork, unit_of_work
 from chassis.errors import Reason, Unavailable
-from chassis.events import Broker, Relay
+from chassis.events.broker import Broker
+from chassis.events.relay import Relay
 from chassis.events.subject_keys import local
 from chassis.sealing.opening import Opener, Records
 from kith.crm.v1.events_pb2 import ContactCreated

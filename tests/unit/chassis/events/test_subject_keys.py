@@ -8,8 +8,8 @@ import pytest
 from chassis import ids
 from chassis.clients import Clients
 from chassis.contract import ContractError
-from chassis.events import consumers
-from chassis.events.subject_keys import remote
+from chassis.events.consumer import consumers
+from chassis.events.foreign_keys import remote
 from chassis.sealing.keys import SubjectKey, label
 from chassis.sealing.opening import Incoming
 from kith.common.v1 import subject_keys_pb2

@@ -5,7 +5,8 @@ import pytest
 from nats.js.errors import APIError
 
 from chassis import ids, names
-from chassis.events import Broker, window
+from chassis.events import window
+from chassis.events.broker import Broker
 from chassis.events.streams import Limits, configuration
 from chassis.events.window import Message, Window
 from tests.unit.chassis.servers import Nats
