@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
-from stack import leftovers, ports, prepared
+from stack import bytecode, leftovers, ports, prepared
 from stack.layout import Layout
 from stack.processes.probes import http_ready
 from stack.processes.supervisor import Child, Command, StartError
@@ -41,6 +41,7 @@ class Platform:
 
     async def start(self) -> None:
         """Start everything. Raises StartError."""
+        await asyncio.to_thread(bytecode.write)
         if self._is_prepared():
             # Services wait for what they stand on, so their imports need not wait for it.
             await _together([*self._backing(), *self._services()])
