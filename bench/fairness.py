@@ -135,7 +135,7 @@ async def _flooding(host: str, port: int, flood: Requests, flooded: Flooded) -> 
     try:
         yield
     finally:
-        said, _ = await process.communicate()
+        said, _ = await process.communicate(b"")  # which closes its input
         told = json.loads(said)
         flooded.by_status.update(told["by_status"])
         flooded.seconds += told["seconds"]
