@@ -141,6 +141,7 @@ class App(Generic[S]):
             address=f"{settings.host}:{settings.port}",
             concurrent_calls=settings.concurrent_calls,
             grace=settings.grace_seconds,
+            carrier_port=settings.carrier_port,
         )
 
     async def _trust(self, stack: AsyncExitStack) -> Trust:

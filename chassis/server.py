@@ -1,5 +1,6 @@
 """The gRPC server of a service: registered servicers with the chain around them, the carrier, health and reflection."""
 
+import asyncio
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
@@ -47,9 +48,12 @@ def options(served: Iterable[Method]) -> list[tuple[str, int]]:
 class Server:
     """Serves gRPC inside its block; at its end the port closes and calls in flight have `grace` seconds to end."""
 
-    def __init__(self, servicers: Sequence[object], chain: Chain, *, address: str, concurrent_calls: int, grace: float) -> None:
+    def __init__(
+        self, servicers: Sequence[object], chain: Chain, *, address: str, concurrent_calls: int, grace: float, carrier_port: int = 0
+    ) -> None:
         self._grace = grace
-        self._carrier = Carrier(chain, limit=concurrent_calls)
+        host, _, _ = address.rpartition(":")
+        self._carrier = Carrier(chain, host=host, port=carrier_port, limit=concurrent_calls)
         every = [*servicers, self._carrier]
         served = methods(every)
         self._server = aio.server(options=options(served.values()), maximum_concurrent_rpcs=concurrent_calls)
@@ -64,13 +68,15 @@ class Server:
         self._server.add_insecure_port(address)
 
     async def __aenter__(self) -> Self:
+        await self._carrier.__aenter__()
         await self._server.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._server.stop(self._grace)
+        await asyncio.gather(self._server.stop(self._grace), self._carrier.drained(self._grace))
+        await self._carrier.__aexit__()
 
     async def refuse(self) -> None:
         """Say NOT_SERVING, for ever; calls are still taken."""

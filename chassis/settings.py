@@ -47,6 +47,7 @@ class ServiceSettings(ServerSettings):
     nats_url: SecretStr = Field(description="NATS, with this service's user and password.")
     page_key_file: Path = Field(description="Key (base64) that page tokens are signed with.")
     master_key_file: Path = Field(description="Master key (base64) that secrets at rest are sealed under.")
+    carrier_port: int = Field(0, ge=0, le=65535, description="Port at which the edge's lanes begin; any free one when 0.")
     concurrent_calls: int = Field(500, ge=1, description="Calls in flight at the most; more are refused with RESOURCE_EXHAUSTED.")
     default_deadline: float = Field(10, gt=0, description="Seconds that a call may take when neither caller nor contract says less.")
 

@@ -1,1 +1,1 @@
-"""The carrier: unary calls between two processes, many on one long-lived gRPC stream (docs/decisions/0033)."""
+"""The carrier: unary calls between two processes, many on one long-lived connection (docs/decisions/0033)."""

@@ -1,4 +1,4 @@
-"""A lane to one service, kept open: a new one when it gets old, when its service leaves, and when it broke."""
+"""A lane to one process, kept open: a new one when its service leaves, and when it broke."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,11 @@ from typing import Final, NoReturn
 from grpc import aio
 
 from chassis.carrier.lane import Lane
+from kith.common.v1.carrier_pb2 import OpenLaneRequest, OpenLaneResponse
 from kith.common.v1.carrier_pb2_grpc import CarrierServiceStub
 
-AGE_SECONDS: Final = 240.0  # of a lane when the next one is opened: well before its deadline, so that no call is cut
+AGE_SECONDS: Final = 240.0  # of a lane when the next one is opened, so that calls come to new processes too
+OPEN_SECONDS: Final = 2.0  # that a lane may take to open
 FIRST_PAUSE: Final = 0.1  # seconds before another try, doubled up to
 LONGEST_PAUSE: Final = 5.0
 SERVICE_TOKEN: Final = "x-kith-service"
@@ -34,35 +36,42 @@ class Lanes:
     async def run(self, token: Callable[[], str]) -> NoReturn:
         """Keep a lane open until cancelled; `token` gives a service token for it."""
         pause = FIRST_PAUSE
-        async with asyncio.TaskGroup() as group:
+        try:
             while True:
-                lane = Lane(self._stub.Carry(metadata=((SERVICE_TOKEN, token()),)))
-                group.create_task(self._carry(lane), name="lane")
-                if await _stands(lane):
+                lane = await self._opened(token())
+                if lane is not None:
                     pause = FIRST_PAUSE
-                    self._replace(lane)
+                    before, self._lane = self._lane, lane
+                    if before is not None:
+                        before.finish()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(lane.over.wait(), AGE_SECONDS * _random.uniform(0.8, 1))
-                        await asyncio.sleep(pause)
-                else:
+                if lane is None or lane.over.is_set():
                     await asyncio.sleep(pause * _random.uniform(0.5, 1))
                     pause = min(pause * 2, LONGEST_PAUSE)
-        raise AssertionError
+        finally:
+            if self._lane is not None and not self._lane.gone.is_set():
+                self._lane.wire.close()
 
-    def _replace(self, lane: Lane) -> None:
-        before, self._lane = self._lane, lane
-        if before is not None:
-            before.finish()
+    async def _opened(self, token: str) -> Lane | None:
+        """Return a lane that stands, None if there can be none now."""
+        lane = Lane()
+        with contextlib.suppress(aio.AioRpcError, OSError, TimeoutError):
+            async with asyncio.timeout(OPEN_SECONDS):
+                found: OpenLaneResponse = await self._stub.OpenLane(OpenLaneRequest(), metadata=((SERVICE_TOKEN, token),))
+                await lane.connect(found.host, found.port, found.ticket)
+                await _stands(lane)
+        if lane.open:
+            return lane
+        lane.wire.abort()
+        return None
 
-    async def _carry(self, lane: Lane) -> None:
-        with contextlib.suppress(aio.AioRpcError, asyncio.InvalidStateError):
-            await lane.run()
 
-
-async def _stands(lane: Lane) -> bool:
+async def _stands(lane: Lane) -> None:
     """Wait until a lane stands or will not."""
     waits = [asyncio.ensure_future(each.wait()) for each in (lane.stands, lane.over)]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for each in waits:
-        each.cancel()
-    return lane.open
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()

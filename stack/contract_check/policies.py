@@ -11,7 +11,7 @@ from stack.contract_check.image import Image, Method
 READS: Final = ("Get", "BatchGet", "List", "Search", "Suggest", "Count", "Check", "Preview", "Stream", "Export")
 
 UNAUDITED_WRITES: Final[Mapping[str, str]] = {
-    "kith.common.v1.CarrierService.Carry": "it does nothing itself: each call that it carries leaves its own line",
+    "kith.common.v1.CarrierService.OpenLane": "it does nothing itself: each call on the lane leaves its own line",
     "kith.edge.v1.EventService.IssueTicket": "it leaves nothing behind until the ticket is used, and that is an event",
     "kith.identity.v1.AuthService.Refresh": "each open session calls it every ten minutes; the end of the session is an event",
 }

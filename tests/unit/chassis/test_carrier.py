@@ -204,7 +204,7 @@ async def test_a_service_that_dies_is_asked_again_for_what_may_be_done_twice(*, 
         lane = await served.lane()
         waiting = asyncio.create_task(served.get("once", repeatable=repeatable))
         await eventually(lambda: contacts.begun == ["once"], seconds=PATIENCE)
-        lane._stream.cancel()
+        lane.wire.abort()
         await asyncio.wait_for(lane.over.wait(), PATIENCE)
         release.set()
         outcome = (await asyncio.gather(waiting, return_exceptions=True))[0]
