@@ -76,7 +76,7 @@ def test_an_international_number_is_read_as_the_numbering_plans_say(code: int, n
     assert phones.read(typed, "DE").e164 == by_plan(typed)
 
 
-@pytest.mark.parametrize("region", phonenumbers.SUPPORTED_REGIONS)
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
 def test_the_numbers_of_each_country_are_read_as_its_plan_says(region: str) -> None:
     for kind in phonenumbers.PhoneNumberType.values():
         number = phonenumbers.example_number_for_type(region, kind)
@@ -94,7 +94,7 @@ def by_plan(typed: str) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164) if possible else ""
 
 
-@pytest.mark.parametrize("code", phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+@pytest.mark.parametrize("code", sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
 def test_a_number_is_found_by_its_national_form_in_every_country(code: int) -> None:
     for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]:
         number = phonenumbers.example_number(region) or phonenumbers.example_number_for_non_geo_entity(code)
