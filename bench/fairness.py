@@ -90,6 +90,9 @@ async def _tenant(client: httpx.AsyncClient, host: str) -> Requests:
     """Register an organisation with one contact."""
     token = await kith.register(client)
     made = await client.post("/v1/contacts", json=contact(), headers={"authorization": f"Bearer {token}"})
+    while made.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        await asyncio.sleep(int(made.headers["retry-after"]))
+        made = await client.post("/v1/contacts", json=contact(), headers={"authorization": f"Bearer {token}"})
     return Requests(host, token, [str(made.raise_for_status().json()["id"])])
 
 

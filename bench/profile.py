@@ -52,7 +52,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "gateway": "JSON and messages",
     "chassis/json": "JSON and messages",
     "kith": "JSON and messages",
-    "chassis/carrier": "the stream between edge and service",
+    "chassis/carrier": "the lane between edge and service",
     "chassis/interceptors": "the chain: identity, policy, idempotency, errors",
     "chassis/context": "the chain: identity, policy, idempotency, errors",
     "chassis/tokens": "tokens",
