@@ -170,13 +170,14 @@ class Walk:
         self._show_deleted = show_deleted
         self._position: dict[str, Any] = {}
 
-    async def next(self, work: UnitOfWork, most: int) -> list[Row]:
+    async def next(self, work: UnitOfWork, most: int) -> Found:
         """Return the next rows, fewer than `most` of them only at the end."""
         query = self._listing.query(Question(self._order, self._wanted.shape, self._show_deleted, bool(self._position)))
-        rows = await work.all(query, **{SIZE: most}, **self._wanted.values, **self._position)
-        if rows:
-            self._position = {LAST_KEY: rows[-1][self._order.column], LAST_ID: rows[-1]["id"]}
-        return rows
+        found = await work.find(query, **{SIZE: most}, **self._wanted.values, **self._position)
+        if found.size:
+            last = found.size - 1
+            self._position = {LAST_KEY: found.value(last, self._order.column), LAST_ID: found.value(last, "id")}
+        return found
 
 
 def _plain(value: object) -> str | int:

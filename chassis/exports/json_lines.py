@@ -1,12 +1,12 @@
 """JSON Lines: each resource as a call for it alone would answer, or the chosen fields of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
 from google.protobuf.message import Message
 
-from chassis.json.encoders import GENERATED
+from chassis.json.encoders import Json
 
 CONTENT_TYPE: Final = "application/jsonl"
 _TIMESTAMP: Final = "google.protobuf.Timestamp"
@@ -21,7 +21,6 @@ class JsonLines:
     def __init__(self, kind: type[Message], paths: Sequence[str]) -> None:
         """Choose fields by their paths, all for none. Raises KeyError with a path that is none."""
         described: Any = kind.DESCRIPTOR
-        self._encode = GENERATED.message(described)
         self._pick: Pick = {}
         for path in paths:
             if path == "*":
@@ -29,9 +28,8 @@ class JsonLines:
                 break
             _add(self._pick, described, path)
 
-    def lines(self, messages: Sequence[Message]) -> bytes:
+    def lines(self, values: Iterable[Json]) -> bytes:
         """Return resources, each on a line of its own."""
-        values = map(self._encode, messages)
         return b"".join(orjson.dumps(_picked(value, self._pick), option=orjson.OPT_APPEND_NEWLINE) for value in values)
 
 

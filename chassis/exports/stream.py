@@ -4,7 +4,7 @@ Nothing is ever held whole, and no transaction lasts. What that means for change
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Generic, TypeVar
 
 from google.api.httpbody_pb2 import HttpBody
@@ -13,29 +13,29 @@ from google.protobuf.message import Message
 
 from chassis import clock, filters, permissions, sheets
 from chassis.context import current
-from chassis.database import Row, unit_of_work
+from chassis.database import Found, unit_of_work
 from chassis.errors import InvalidArgument, Reason, Violation
 from chassis.exports import columns, json_lines
 from chassis.listing import Ask, Listing
+from chassis.mapping import Mapping
 from kith.common.v1.exports_pb2 import Download, ExportFormat
 
 ROWS: Final = 1_000
 """Rows that are read at once."""
 
 M = TypeVar("M", bound=Message)
-Write = Callable[[Sequence[Any]], bytes]
+Write = Callable[[Found], bytes]
 
 
 class Export(Generic[M]):
     """How the records of one list leave as a file. `permission` is what it takes to read them, beside that of exporting at all."""
 
-    def __init__(self, name: str, kind: type[M], listing: Listing, message: Callable[[Row], M], *, permission: int) -> None:
+    def __init__(self, name: str, listing: Listing, mapping: Mapping[M], *, permission: int) -> None:
         self._name = name
-        self._kind = kind
         self._listing = listing
-        self._message = message
+        self._mapping = mapping
         self._permission = permission
-        self._columns = columns.Columns(kind)
+        self._columns = columns.Columns(mapping.kind)
 
     async def pieces(self, request: Any) -> AsyncIterator[HttpBody]:
         """Yield the file that a request asks for: a view as a list has it, and beside it `format` and `fields`.
@@ -50,33 +50,30 @@ class Export(Generic[M]):
         async with unit_of_work() as work:
             view = filters.outline(self._listing.filters.read(ask.filter).shape)
             work.note(export="begun", filter=view, orderBy=ask.order_by, fields=",".join(request.fields.paths), format=ending)
-            rows = await walk.next(work, ROWS)
-        piece = HttpBody(content_type=content_type, data=head + await self._written(write, rows), extensions=[self._download(ending)])
+            found = await walk.next(work, ROWS)
+        piece = HttpBody(content_type=content_type, data=head + await asyncio.to_thread(write, found), extensions=[self._download(ending)])
         sent, outcome = 0, "broken off"
         try:
             while True:
-                sent += len(rows)
+                sent += found.size
                 yield piece
-                if len(rows) < ROWS:
+                if found.size < ROWS:
                     break
                 async with unit_of_work() as work:
-                    rows = await walk.next(work, ROWS)
-                piece = HttpBody(content_type=content_type, data=await self._written(write, rows))
+                    found = await walk.next(work, ROWS)
+                piece = HttpBody(content_type=content_type, data=await asyncio.to_thread(write, found))
             outcome = "complete"
         finally:
             async with unit_of_work() as work:
                 work.note(export=outcome, rows=str(sent))
 
-    async def _written(self, write: Write, rows: Sequence[Row]) -> bytes:
-        """Write rows in a thread, so that calls are served meanwhile."""
-        return await asyncio.to_thread(lambda: write([self._message(row) for row in rows]))
-
     def _form(self, request: Any) -> tuple[str, str, bytes, Write]:
-        """Return content type, ending, head and writer of the file."""
+        """Return content type, ending, head and writer of the file. It writes in a thread, so that calls are served meanwhile."""
         paths = list(request.fields.paths)
         try:
             if request.format == ExportFormat.EXPORT_FORMAT_JSONL:
-                return json_lines.CONTENT_TYPE, "jsonl", b"", json_lines.JsonLines(self._kind, paths).lines
+                lines = json_lines.JsonLines(self._mapping.kind, paths).lines
+                return json_lines.CONTENT_TYPE, "jsonl", b"", lambda found: lines(self._mapping.json(found, found.size))
             chosen = self._columns.chosen(paths)
         except KeyError as unknown:
             text = f"{unknown.args[0]} is no field of an export"
@@ -85,7 +82,7 @@ class Export(Generic[M]):
             raise InvalidArgument(Reason.FIELD_INVALID, "format: is no format", fields=[Violation("format", "is no format")])
         mark = sheets.BYTE_ORDER_MARK if request.format == ExportFormat.EXPORT_FORMAT_EXCEL_CSV else b""
         head = mark + sheets.lines([[column.path for column in chosen]])
-        return sheets.CONTENT_TYPE, "csv", head, lambda messages: columns.table(chosen, messages)
+        return sheets.CONTENT_TYPE, "csv", head, lambda found: columns.table(chosen, [*map(self._mapping.message, found.rows())])
 
     def _download(self, ending: str) -> Packed:
         packed = Packed()

@@ -61,9 +61,7 @@ LISTING: Final = Listing(
     ),
 )
 PAGES: Final = Pages(ListCompaniesResponse, _MAPPING)
-message: Final = _MAPPING.message
-"""How a row that the listing found is a company."""
-EXPORT: Final = Export("companies", Company, LISTING, message, permission=PERMISSION_CRM_COMPANIES_READ)
+EXPORT: Final = Export("companies", LISTING, _MAPPING, permission=PERMISSION_CRM_COMPANIES_READ)
 
 LIVE: Final = Query(
     select(_C.id)

@@ -117,9 +117,7 @@ LISTING: Final = Listing(
 )
 
 PAGES: Final = Pages(ListContactsResponse, _MAPPING)
-message: Final = _MAPPING.message
-"""How a row that the listing found is a contact."""
-EXPORT: Final = Export("contacts", Contact, LISTING, message, permission=PERMISSION_CRM_CONTACTS_READ)
+EXPORT: Final = Export("contacts", LISTING, _MAPPING, permission=PERMISSION_CRM_CONTACTS_READ)
 
 _KEY_COLUMNS: Final = ("contact_id", "kind", "key")
 _given: Final = unnested(contact_keys, _KEY_COLUMNS)

@@ -1,4 +1,4 @@
-"""Columns and lines of exports, made from messages alone."""
+"""Columns and lines of exports, made from resources alone."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 
 from chassis.exports.columns import Columns, table
 from chassis.exports.json_lines import JsonLines
+from chassis.json.encoders import GENERATED
 from kith.crm.v1.companies_pb2 import Company
 from kith.crm.v1.contacts_pb2 import CONTACT_STATUS_ARCHIVED, BatchUpdateContactsResponse, Contact
 
@@ -19,6 +20,7 @@ ANN = Contact(
     address={"lines": ["12 High Street", "York"]},
     last_contacted_time={"seconds": 0},
 )
+SHOWN = GENERATED.message(Contact.DESCRIPTOR)(ANN)
 
 
 def cells(*paths: str) -> list[str]:
@@ -59,11 +61,11 @@ def test_what_has_no_form_in_a_table_is_found_at_the_start() -> None:
 
 
 def test_json_lines_hold_what_is_chosen_and_the_whole_goes_before_its_parts() -> None:
-    line = JsonLines(Contact, ["id", "emails.label", "address", "address.city", "last_contacted_time"]).lines([ANN])
+    line = JsonLines(Contact, ["id", "emails.label", "address", "address.city", "last_contacted_time"]).lines([SHOWN])
     assert json.loads(line) == {
         "id": "1",
         "emails": [{"label": "work"}, {"label": ""}],
         "address": {"lines": ["12 High Street", "York"], "city": "", "state": "", "postalCode": "", "region": ""},
         "lastContactedTime": "1970-01-01T00:00:00Z",
     }
-    assert JsonLines(Contact, ["*", "id"]).lines([ANN]) == JsonLines(Contact, []).lines([ANN])
+    assert JsonLines(Contact, ["*", "id"]).lines([SHOWN]) == JsonLines(Contact, []).lines([SHOWN])

@@ -54,10 +54,6 @@ class Work:
         self.asked.append((query, values))
         return People(min(self.count, values["page_rows"]))
 
-    async def all(self, query: Any, **values: Any) -> list[dict[str, Any]]:
-        found = await self.find(query, **values)
-        return [found.row(number) for number in range(found.size)]
-
 
 class People:
     """What a statement finds: so many people of one name."""
@@ -158,10 +154,10 @@ async def test_a_walk_goes_on_behind_the_last_row_each_time(listing: Listing) ->
     work = Work(2)
     walk = listing.walk(Ask(filter="age = 5", order_by="born"))
     rows = [await walk.next(work, 2) for _ in range(2)]  # type: ignore[arg-type]
-    assert [len(each) for each in rows] == [2, 2]
+    assert [each.size for each in rows] == [2, 2]
     assert [values for _, values in work.asked] == [
         {"page_rows": 2, "filter_0": 5},
-        {"page_rows": 2, "filter_0": 5, "page_last_key": rows[0][-1]["born"], "page_last_id": "id-1"},
+        {"page_rows": 2, "filter_0": 5, "page_last_key": rows[0].value(1, "born"), "page_last_id": "id-1"},
     ]
 
 
