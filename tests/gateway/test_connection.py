@@ -36,6 +36,7 @@ class Served:
         self.parts: list[bytes] = []
         self.left = 0
         self.slow = True
+        self.body_seconds = 5.0
 
     async def __call__(self, request: Request) -> None:
         request.headers = headers.read(request.raw, max_bytes=100_000)
@@ -56,7 +57,7 @@ class Served:
             elif request.path == "/wrong":
                 raise RuntimeError
             else:
-                body = await request.body(limit=100_000, seconds=0.3)
+                body = await request.body(limit=100_000, seconds=self.body_seconds)
                 await asyncio.sleep(0.01)
                 self.seen.append((request.method, request.path, request.query, body))
                 wire.reply(200, b"x-path: %b\r\n" % request.path.encode(), body or b"none")
@@ -100,10 +101,15 @@ def hall(served: Served) -> Hall:
 
 
 @pytest.fixture
-def port(hall: Hall) -> Iterator[int]:
+def head_seconds() -> float:
+    return 5.0
+
+
+@pytest.fixture
+def port(hall: Hall, head_seconds: float) -> Iterator[int]:
     """Serve on the loop that the edge runs on, since loops differ in how they tell of a connection's end."""
     found: Queue[tuple[int, Callable[[], None]]] = Queue()
-    thread = threading.Thread(target=lambda: uvloop.run(serve(hall, found)))
+    thread = threading.Thread(target=lambda: uvloop.run(serve(hall, head_seconds, found)))
     thread.start()
     number, stop = found.get(timeout=5)
     yield number
@@ -111,10 +117,10 @@ def port(hall: Hall) -> Iterator[int]:
     thread.join()
 
 
-async def serve(hall: Hall, found: "Queue[tuple[int, Callable[[], None]]]") -> None:
+async def serve(hall: Hall, head_seconds: float, found: "Queue[tuple[int, Callable[[], None]]]") -> None:
     hall.date = b"date: now\r\n"
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    server = await loop.create_server(lambda: Connection(hall, head_seconds=0.2), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(hall, head_seconds=head_seconds), "127.0.0.1", 0)
     found.put((server.sockets[0].getsockname()[1], lambda: loop.call_soon_threadsafe(ended.set)))
     ticking = asyncio.create_task(tick(hall))
     await ended.wait()
@@ -140,7 +146,7 @@ async def say(port: int, *pieces: bytes, pause: float = 0.05, end: bool = False)
             await asyncio.sleep(pause)
         if end:
             writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while some := await reader.read(65536):
                 found += some
     await closed(writer)
@@ -271,13 +277,16 @@ async def test_a_body_that_breaks_is_refused(port: int, served: Served) -> None:
     assert b"connection: close" in answer
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(port: int) -> None:
+async def test_a_body_that_does_not_come_is_not_waited_for(port: int, served: Served) -> None:
+    served.body_seconds = 0.2
     answer = await say(port, POST + b"content-length: 5\r\n\r\nab")
     assert statuses(answer) == [408]
+    served.body_seconds = 5
     endless = await say(port, POST + b"transfer-encoding: chunked\r\n\r\n1", *[b";" + b"x" * 4000] * 10, pause=0.01)
     assert statuses(endless) == [400]
 
 
+@pytest.mark.parametrize("head_seconds", [0.2])
 @pytest.mark.parametrize("head", [b"", b"G", b"GET / HT", b"GET / HTTP/1.1\r\nx: y\r\n", SMUGGLED + b"GET"])
 async def test_a_head_that_does_not_come_is_not_waited_for(port: int, head: bytes) -> None:
     answer = await say(port, head)
@@ -352,7 +361,12 @@ async def test_targets(port: int, served: Served, target: bytes, expected: tuple
 
 async def test_a_body_is_asked_for_when_it_is_wanted(port: int) -> None:
     head = POST + b"expect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n"
-    assert statuses(await say(port, head, b"ab")) == [100, 200]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head)
+    assert statuses(await reader.readuntil(b"\r\n\r\n")) == [100]
+    writer.write(b"ab")
+    assert statuses(await reader.read()) == [200]
+    await closed(writer)
     assert statuses(await say(port, head.replace(b"/post", b"/unread"))) == [413]
     assert statuses(await say(port, head + b"ab")) == [200]
 
