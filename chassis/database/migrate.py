@@ -11,7 +11,7 @@ import psycopg
 import stamina
 from alembic import command
 from alembic.config import Config
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -39,19 +39,21 @@ def has_versions(folder: Path) -> bool:
 
 
 def _waited_for_lock(error: Exception) -> bool:
-    return isinstance(error, OperationalError) and isinstance(error.orig, LockNotAvailable)
+    """Say whether a lock was waited for in vain. An index built beside traffic and the deployment that comes next wait for each other."""
+    return isinstance(error, OperationalError) and isinstance(error.orig, LockNotAvailable | DeadlockDetected)
 
 
-@stamina.retry(on=_waited_for_lock, attempts=ATTEMPTS, wait_initial=1.0, timeout=None)
 def _run(dsn: str, service: str, folder: Path, steps: Callable[[Config], None]) -> None:
     """Run the steps. One that waits too long for a lock gives way to traffic and is tried again."""
     config = Config()
     config.set_main_option("script_location", str(ENVIRONMENT))
     config.set_main_option("version_locations", str(folder / "versions"))
     config.set_main_option("path_separator", "newline")
-    with _as_owner(dsn, names.role(service, "owner")) as connection:
-        config.attributes["connection"] = connection
-        steps(config)
+    # Not as a decorator: that logs the arguments of what it tries again, and the password is one of them.
+    for attempt in stamina.retry_context(on=_waited_for_lock, attempts=ATTEMPTS, wait_initial=1.0, timeout=None):
+        with attempt, _as_owner(dsn, names.role(service, "owner")) as connection:
+            config.attributes["connection"] = connection
+            steps(config)
 
 
 @contextmanager
