@@ -74,9 +74,11 @@ async def main(rate: float, seconds: float) -> None:
 
 
 async def _measured(target: Target, processes: list[psutil.Process], rate: float, seconds: float) -> Figures:
-    generator = Generator(target.host, target.port, connections=CONNECTIONS)
-    await generator.open(CONNECTIONS)
+    generator = Generator(target.host, target.port)
     calm = await generator.open_loop(_ready(target, CALM_RATE, CALM_SECONDS), rate=CALM_RATE, seconds=CALM_SECONDS)
+    generator.close()
+    generator = Generator(target.host, target.port, connections=CONNECTIONS)
+    await generator.open(CONNECTIONS)  # just before: the edge closes those that ask for nothing
     watched = Watched(_memory(processes))
     watching = asyncio.create_task(_watch(target, processes, watched))
     load = await generator.open_loop(_ready(target, rate, seconds), rate=rate, seconds=seconds)

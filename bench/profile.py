@@ -30,6 +30,8 @@ WARM_SECONDS: Final = 2.0
 CLIENTS: Final = 8
 PER_SECOND: Final = 400
 LOOP: Final = "event loop, gRPC's core, the kernel"
+_ENTRY: Final = "Runner.run (asyncio/runners.py)"
+"""The event loop. Other threads wait, for spans or for questions after health, which py-spy does not always see."""
 DOCS: Final = ROOT / "docs" / "performance"
 OURS: Final = re.compile(r"\(((?:gateway|chassis|services|kith)/[\w/]+)\.py")
 LIBRARIES: Final = re.compile(r"\(.*?site-packages/|\(.*?lib/python3\.\d+/")
@@ -118,7 +120,9 @@ def _read(file: Path) -> Counter[tuple[str, ...]]:
     found: Counter[tuple[str, ...]] = Counter()
     for line in file.read_text().splitlines():
         stack, _, samples = line.rpartition(" ")
-        found[tuple(_named(frame) for frame in stack.split(";"))] += int(samples)
+        frames = tuple(_named(frame) for frame in stack.split(";"))
+        if _ENTRY in frames:
+            found[frames[frames.index(_ENTRY) :]] += int(samples)
     return found
 
 
