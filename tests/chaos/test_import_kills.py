@@ -99,19 +99,19 @@ async def _left(platform: Shaken, files: Sequence[File]) -> int:
 @asynccontextmanager
 async def _never_in_part(platform: Shaken, files: Sequence[File]) -> AsyncIterator[None]:
     """Look again and again inside the block: of each file, none or all must be there."""
-    watching = asyncio.create_task(_watch(platform, files))
+    over = asyncio.Event()
+    watching = asyncio.create_task(_watch(platform, files, over))
     try:
         yield
     finally:
-        watching.cancel()
+        over.set()  # not cancelled: psycopg would leave a connection open that is just being made
         await asyncio.wait([watching])
-    if not watching.cancelled():
-        watching.result()
+    watching.result()
 
 
-async def _watch(platform: Shaken, files: Sequence[File]) -> None:
+async def _watch(platform: Shaken, files: Sequence[File], over: asyncio.Event) -> None:
     allowed = {file.prefix: {0, file.names.total()} for file in files}
-    while True:
+    while not over.is_set():
         try:
             async with await psycopg.AsyncConnection.connect(platform.database("crm")) as connection:
                 rows = await (await connection.execute(THERE, [[file.writer.tenant_id for file in files]])).fetchall()
