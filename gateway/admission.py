@@ -17,9 +17,6 @@ PATIENCE: Final = 0.5  # seconds that a call waits for its turn where waiting is
 SHORT_PATIENCE: Final = 0.05  # seconds that it waits where the queue does not end: there waiting only makes everybody late
 STANDING: Final = 0.5  # seconds after which a queue is one that does not end (the idea of CoDel, RFC 8289)
 
-_SHORT_TIERS: Final = frozenset({"READ", "WRITE"})
-_SHORT: Final = "READ+WRITE"  # one gate: at one of their own, writes would be few a second and yet as many at once as reads, so late
-
 
 class Gate:
     """The calls of one kind: entered before a call, left after it."""
@@ -87,13 +84,14 @@ class Gate:
 
 
 class Gates:
-    """The gates of one edge: one for each service's reads and writes, and one for each other rate tier of it, whose calls may take long."""
+    """The gates of one edge: one for each service and rate tier. Fewer writes are let in: a service does fewer in the same time."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, writes: int) -> None:
         self._size = size
+        self._writes = writes
         self._gates: dict[tuple[str, str], Gate] = {}
 
     def gate(self, service: str, tier: str) -> Gate:
         """Return the gate of a tier's calls to a service."""
-        kind = _SHORT if tier in _SHORT_TIERS else tier
-        return self._gates.setdefault((service, kind), Gate(service, kind, size=self._size))
+        size = self._writes if tier == "WRITE" else self._size
+        return self._gates.setdefault((service, tier), Gate(service, tier, size=size))

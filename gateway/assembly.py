@@ -33,7 +33,7 @@ class Assembly:
         self._upstreams = upstreams
         self._browser = browser
         self._bounds = bounds
-        self._gates = Gates(bounds.concurrent_calls)
+        self._gates = Gates(bounds.concurrent_calls, writes=bounds.concurrent_writes)
         self._service_token = service_token
         self._own = own
         self._decoders = Decoders(contract.pool)

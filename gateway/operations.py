@@ -26,6 +26,7 @@ class Bounds:
     body_seconds: float
     call_seconds: float
     concurrent_calls: int
+    concurrent_writes: int
     upload_seconds: float
 
     @classmethod

@@ -26,9 +26,8 @@ class EdgeSettings(ServerSettings):
     live_streams: int = Field(5000, ge=1, description="Live streams at the most; more are refused with 503.")
     live_streams_each: int = Field(50, ge=1, description="Live streams of one person at the most; more are refused with 429.")
     concurrent_requests: int = Field(1000, ge=1, description="Requests in flight at the most; more are refused with 503.")
-    concurrent_calls: int = Field(
-        200, ge=1, description="Reads and writes of one service at once, and as many calls of any other tier; a few more wait."
-    )
+    concurrent_calls: int = Field(200, ge=1, description="Calls of one rate tier to one service at once; a few more wait for a moment.")
+    concurrent_writes: int = Field(64, ge=1, description="The same for writes.")
     header_bytes: int = Field(32 * 1024, ge=1024, description="Bytes of all headers of a request at the most.")
     url_bytes: int = Field(16 * 1024, ge=1024, description="Bytes of path and query at the most.")
     body_bytes: int = Field(1024 * 1024, ge=1, description="Bytes of a body that is read whole.")
