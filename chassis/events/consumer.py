@@ -75,6 +75,7 @@ class Consumer:
         finally:
             for task in beside:
                 task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await self._lanes.abandon()
 
     def _configuration(self) -> ConsumerConfig:

@@ -104,10 +104,11 @@ class Lanes:
         await asyncio.gather(*self._tasks)
 
     async def abandon(self) -> None:
-        """Cancel what runs and drop the rest."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Cancel what runs and drop the rest, what somebody adds meanwhile included."""
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         self._lanes.clear()
 
     async def _run(self, name: str) -> None:
