@@ -1,32 +1,21 @@
 """A connection that PostgreSQL ends is heard of at once, on the loop that services run on: nobody waits for what cannot come."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import psycopg
-import uvloop
 from sqlalchemy import text
 
 from chassis.database import Database, Query
 from chassis.database.pipeline import Answers, LostError, Pipeline
 from chassis.database.pool import pipeline
+from tests.unit.chassis.loops import on_uvloop
 from tests.unit.chassis.servers import Served
 
 ASLEEP = "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
 END = "SELECT pg_terminate_backend(%s, 5000)"  # true when the process is gone
 FOR_EVER = Query(text("SELECT pg_sleep(60)"))
 ONE = Query(text("SELECT 1 AS one"))
-SECONDS = 5
-
-
-async def on_uvloop(test: Callable[[], Awaitable[None]]) -> None:
-    """Run a test on uvloop, in a thread of its own."""
-
-    async def in_time() -> None:
-        async with asyncio.timeout(SECONDS):
-            await test()
-
-    await asyncio.to_thread(uvloop.run, in_time())
+SECONDS = 5.0
 
 
 def ask(line: Pipeline, query: Query) -> asyncio.Future[Answers]:
@@ -62,7 +51,7 @@ async def test_the_end_behind_last_words_is_heard_at_once_by_all_who_wait(crm: S
             assert (await another.ask(ONE, {})).rows() == [{"one": 1}]
             database.give(another)
 
-    await on_uvloop(heard)
+    await on_uvloop(heard, seconds=SECONDS)
 
 
 async def test_what_was_answered_before_the_end_counts(crm: Served) -> None:
@@ -73,4 +62,4 @@ async def test_what_was_answered_before_the_end_counts(crm: Served) -> None:
             assert (await first).all()[0].rows() == [{"one": 1}]
             assert isinstance(*await asyncio.gather(sleeping, return_exceptions=True), LostError)
 
-    await on_uvloop(heard)
+    await on_uvloop(heard, seconds=SECONDS)
