@@ -39,6 +39,7 @@ _CLAIM: Final = Query(
 )
 _HOLD: Final = Query(runs.update().where(_MINE).values(due_time=_UNTIL, attempts=bindparam("none", type_=BigInteger())))
 _PUT_OFF: Final = Query(runs.update().where(_MINE).values(due_time=_UNTIL))
+_GIVE_BACK: Final = Query(runs.update().where(_MINE).values(due_time=_UNTIL, attempts=_R.attempts - 1))
 _DONE: Final = Query(runs.delete().where(_MINE))
 _TENANTS: Final = Query(select(func.tenants_with_due_runs(bindparam("now", type_=DateTime(timezone=True))).label("tenant_id")))
 
@@ -88,6 +89,11 @@ async def renew(work: UnitOfWork, run: Run) -> bool:
 async def put_off(work: UnitOfWork, run: Run, until: datetime) -> None:
     """Let the run be taken by anybody from a time on."""
     await work.run(_PUT_OFF, run=run.id, mine=run.lease, until=until)
+
+
+async def give_back(work: UnitOfWork, run: Run) -> None:
+    """Let the run be taken by anybody at once, as if it had not been: this process ends, which says nothing about the run."""
+    await work.run(_GIVE_BACK, run=run.id, mine=run.lease, until=work.now)
 
 
 async def done(work: UnitOfWork, run: Run) -> bool:

@@ -47,7 +47,7 @@ class Worker:
         self._asked = actions.waker()
 
     async def work(self) -> None:
-        """Keep the slots filled until cancelled; then what is under way is put off, for whoever comes next."""
+        """Keep the slots filled until cancelled; then what is under way is given back, for whoever comes next."""
         async with asyncio.TaskGroup() as group:
             while True:
                 self._asked.clear()
@@ -99,7 +99,8 @@ class Worker:
         except LeaseLostError:
             log.warning("run_lost", run=run.id, kind=run.kind)
         except asyncio.CancelledError:
-            await self._put_off(run, timedelta())
+            async with unit_of_work() as work:
+                await store.give_back(work, run)
             raise
         except Exception as error:  # noqa: BLE001 - likewise
             _tell("run", error, run=run.id, kind=run.kind, attempts=run.attempts)
