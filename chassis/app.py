@@ -15,6 +15,7 @@ from grpc import aio
 from chassis import collecting, contract, ending, pages, server
 from chassis.background import task
 from chassis.clients import Clients
+from chassis.clients.clients import OPTIONS
 from chassis.contract import ContractError
 from chassis.database import Database, root_key
 from chassis.events import foreign_keys, subject_keys
@@ -105,7 +106,7 @@ class App(Generic[S]):
             await enter(Broadcast(broker, contract.session_ended(), trust.end_session))
             clients = await enter(Clients(settings.upstreams, trust.signer))
             wiring = await enter(self._wire(Platform(settings=settings, database=database, clients=clients, vault=vault)))
-            health = await self._health(stack, {"database": database.ping, "nats": broker.ping})
+            health = await self._health(stack, {"database": database.ping, "nats": broker.ping, "keys": trust.keys.check})
             await enter(Relay(broker, service=self._name, dsn=system_dsn))
             serving = await enter(self._server(wiring, trust, database))
             for consumer in self._consumers(broker, wiring, database, clients):
@@ -147,7 +148,7 @@ class App(Generic[S]):
     async def _trust(self, stack: AsyncExitStack) -> Trust:
         own = f"{self._settings.host}:{self._settings.port}"
         target = own if self._name == key_set_service() else self._settings.upstreams[key_set_service()]
-        channel = await stack.enter_async_context(aio.insecure_channel(target))
+        channel = await stack.enter_async_context(aio.insecure_channel(target, options=OPTIONS))
         trust = Trust.of(self._name, self._settings, channel)
         await stack.enter_async_context(task(trust.keys.keep_fresh(), name="keys"))
         return trust

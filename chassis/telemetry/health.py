@@ -13,7 +13,7 @@ from chassis.telemetry import metrics
 BEAT: Final = 0.25  # seconds between two heartbeats
 HUNG: Final = 10.0  # seconds without a heartbeat after which the process counts as dead
 INTERVAL: Final = 2.0  # seconds between two rounds of checks
-NOT_READY_INTERVAL: Final = 0.2  # seconds while calls cannot come here: starting and coming back are what people wait for
+NOT_READY_INTERVAL: Final = 0.05  # seconds while calls cannot come here: starting and coming back are what people wait for
 TIMEOUT: Final = 1.5  # seconds that one check may take
 FAILURES: Final = 3  # in a row make a dependency count as down: one lost packet does not take a process out
 

@@ -17,8 +17,8 @@ Fetch = Callable[[], Awaitable[bytes]]
 
 REFRESH: Final = 3600.0  # seconds; identity publishes a key a day before it signs with it (reference/identity.md 3.2)
 PAUSE: Final = 30.0  # seconds between two fetches for unknown key ids, however many tokens name them
-FIRST_PAUSE: Final = 1.0  # seconds between two tries while there is no key at all
-TOLD: Final = 10  # of so many such tries in a row one is told of: at a start the first ones fail until the other side is up
+FIRST_PAUSE: Final = 0.2  # seconds between two tries while there is no key at all
+TOLD: Final = 50  # of so many such tries in a row one is told of: at a start the first ones fail until the other side is up
 
 log = structlog.get_logger()
 
@@ -71,7 +71,7 @@ class KeySet:
         if key_id not in self._keys:
             await self._fetch_unless_just_done()
         if not self._keys:
-            raise Unavailable(Reason.UNAVAILABLE, "the keys that tokens are checked with cannot be fetched", retry_after=FIRST_PAUSE)
+            raise _unavailable()
         key = self._keys.get(key_id)
         if key is None:
             raise invalid("its key is unknown")
@@ -86,6 +86,11 @@ class KeySet:
             self._failures += 1
             if self._keys or self._failures % TOLD == 0:
                 log.warning("key_set_fetch_failed", error_type=type(error).__name__, failures=self._failures)
+
+    async def check(self) -> None:
+        """Raise Unavailable as long as there is no key: nobody's token could be checked."""
+        if not self._keys:
+            raise _unavailable()
 
     def poke(self) -> None:
         """Say that the keys changed: `keep_fresh` fetches at once."""
@@ -108,3 +113,7 @@ class KeySet:
             self._next_try = loop.time() + (self._pause if self._keys else FIRST_PAUSE)
             self._fetching = loop.create_task(self.refresh())
         await asyncio.shield(self._fetching)
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(Reason.UNAVAILABLE, "the keys that tokens are checked with cannot be fetched", retry_after=FIRST_PAUSE)

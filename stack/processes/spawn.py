@@ -27,6 +27,11 @@ CAP_DAC_READ_SEARCH: Final = 2
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
+# A child is forked here, and does something before it becomes another program. gRPC would run handlers of its own in it, which crash it now
+# and then while calls are under way: 109 of 500. https://github.com/grpc/grpc/blob/master/doc/fork_support.md
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+
 @dataclass(frozen=True)
 class Account:
     """An existing account of the operating system, under which a program runs that refuses root."""
