@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import orjson
 
@@ -12,22 +13,32 @@ from gateway.contract import Method
 from gateway.replies import Reply
 from gateway.upstreams import Upstreams
 
+PATIENCE: Final = 3.0  # seconds from its start that an edge waits for services whose routes alone would be missing
+
 
 class EdgeHealth(Health):
     """Health of an edge: it is ready while the service that signs tokens answers.
 
-    Any other service that is down takes its own routes with it and no others (OPS-22), so it does not make the edge unready.
+    Any other service that is down takes its own routes with it and no others (OPS-22), so it does not make the edge unready. Only at its
+    start an edge waits a little for each of them: all come up together then, and the first calls should not meet those that are late.
     """
 
     def __init__(self, upstreams: Upstreams, methods: Iterable[Method]) -> None:
         super().__init__({name: partial(upstreams.check, name) for name in upstreams.names})
+        self._patience_ends = monotonic() + PATIENCE
+        self._has_met_all = False
         self._needed = frozenset(method.upstream for method in methods if method.policy.key_set)
 
     @property
     def ready(self) -> bool:
         """Say whether calls should come here."""
         needed = all(each.up for name, each in self.dependencies.items() if name in self._needed)
-        return self.started and not self.draining and self.alive and needed
+        return self.started and not self.draining and self.alive and needed and self._is_patient_no_more()
+
+    def _is_patient_no_more(self) -> bool:
+        if not self._has_met_all:
+            self._has_met_all = monotonic() > self._patience_ends or all(each.up for each in self.dependencies.values())
+        return self._has_met_all
 
     def livez(self) -> Reply:
         """Answer whether the event loop turns; whoever reads this answer knows it."""

@@ -95,7 +95,8 @@ async def test_nor_do_they_when_the_server_starts_again(served: Served, how: sig
             await eventually(lambda: asked.ends.total() > 300, pause=0)
             os.kill(postmaster, how)
             await asking
-            assert asked.ends["LostError"] > 0
+            while not asked.ends["LostError"]:  # on a quick machine all was answered before the server was gone
+                await asked.ask(100, (asked.read, 60), (asked.write, 30))
             await eventually(lambda: _answers(opened), pause=0.05)
             assert await asked.came_out_right(served) > 0
             await _all_is_well(opened, served)
