@@ -67,5 +67,7 @@ async def test_nats_hung_and_then_killed_loses_and_doubles_nothing(shaken: Shake
         before = [writer.answered for writer in writers]
         await asyncio.sleep(HUNG_SECONDS)
         assert all(writer.answered > then for writer, then in zip(writers, before, strict=True)), "writing waited for NATS"
+        restarts = shaken.state.processes[NATS].restarts
         shaken.signal(NATS, signal.SIGKILL)
+    await shaken.restarted(NATS, restarts)
     await nothing_is_lost_or_doubled(shaken, writers)
