@@ -16,10 +16,14 @@ def started(service: str, settings: ProcessSettings) -> Iterator[None]:
     if not settings.otel_exporter_otlp_endpoint:
         yield
         return
-    from chassis.telemetry import otlp  # noqa: PLC0415 - costs 17 MB, so only who needs it pays
+    from chassis.telemetry import otlp  # noqa: PLC0415 - costs 4 MB, so only who needs it pays
 
     provider = otlp.provider(
-        service=service, version=settings.version, environment=settings.environment, instance=f"{service}-{os.getpid()}"
+        service=service,
+        version=settings.version,
+        environment=settings.environment,
+        instance=f"{service}-{os.getpid()}",
+        endpoint=settings.otel_exporter_otlp_endpoint,
     )
     tracing.start(provider, ratio=settings.trace_ratio)
     try:

@@ -1,7 +1,6 @@
 """Metrics, traces, logs and probes say what they promise, and nothing that they must not."""
 
 import asyncio
-import gzip
 import json
 import re
 import subprocess
@@ -16,7 +15,7 @@ import prometheus_client
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from structlog.testing import capture_logs
@@ -309,31 +308,65 @@ def test_tracing_imports_no_sdk() -> None:
 
 
 class Sink(BaseHTTPRequestHandler):
-    """A collector for traces."""
+    """A collector for traces, which closes each connection after one answer and says nothing of it."""
 
-    received: ClassVar[list[tuple[str, bytes]]] = []
+    protocol_version = "HTTP/1.1"
+    received: ClassVar[list[tuple[str, str | None, bytes]]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.received.append((self.path, gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body))
+        self.received.append((self.path, self.headers["x-team"], body))
         self.send_response(200)
+        self.send_header("Content-Length", "0")
         self.end_headers()
+        self.close_connection = True
 
     def log_message(self, *_: object) -> None:
         """Stay silent."""
 
 
-def test_sampled_spans_reach_a_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def sink() -> Iterator[str]:
+    """Take traces; the address is where."""
+    Sink.received.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Sink) as server:
         threading.Thread(target=server.serve_forever).start()
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-        tracing.start(otlp.provider(service="crm", version="1", environment="test", instance="crm-1"), ratio=0)
-        with tracing.serve("a.B/C", PARENT), tracing.step("find"):
-            pass
-        tracing.stop()
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-    ((path, body),) = Sink.received
+
+
+def traces_to(endpoint: str) -> None:
+    tracing.start(otlp.provider(service="crm", version="1", environment="test", instance="crm-1", endpoint=endpoint), ratio=0)
+
+
+def test_sampled_spans_reach_a_collector(sink: str) -> None:
+    traces_to(sink)
+    with tracing.serve("a.B/C", PARENT), tracing.step("find"):
+        pass
+    tracing.stop()
+    ((path, _, body),) = Sink.received
     assert path == "/v1/traces"
     (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
     assert {each.key: each.value.string_value for each in resource.resource.attributes}["service.name"] == "crm"
     assert [(span.name, span.trace_id.hex()) for span in resource.scope_spans[0].spans] == [("find", PARENT[3:35]), ("a.B/C", PARENT[3:35])]
+
+
+def test_a_collector_may_stand_behind_a_path_and_want_headers(sink: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b")
+    traces_to(f"{sink}/otlp/")
+    with tracing.serve("a.B/C", PARENT):
+        pass
+    tracing.stop()
+    ((path, team, _),) = Sink.received
+    assert (path, team) == ("/otlp/v1/traces", "a b")
+
+
+def test_a_connection_that_the_collector_closed_is_opened_again(sink: str) -> None:
+    exporter = otlp.Exporter(sink)
+    assert [exporter.export([]) for _ in range(2)] == [SpanExportResult.SUCCESS] * 2
+    exporter.shutdown()
+
+
+@pytest.mark.parametrize("refused", ["http://127.0.0.1:1", "https://127.0.0.1:1"])
+def test_what_no_collector_takes_is_dropped(refused: str) -> None:
+    assert otlp.Exporter(refused).export([]) is SpanExportResult.FAILURE
