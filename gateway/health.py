@@ -33,12 +33,13 @@ class EdgeHealth(Health):
     def ready(self) -> bool:
         """Say whether calls should come here."""
         needed = all(each.up for name, each in self.dependencies.items() if name in self._needed)
-        return self.started and not self.draining and self.alive and needed and self._is_patient_no_more()
+        has_waited = self._has_met_all or monotonic() > self._patience_ends
+        return self.started and not self.draining and self.alive and needed and has_waited
 
-    def _is_patient_no_more(self) -> bool:
-        if not self._has_met_all:
-            self._has_met_all = monotonic() > self._patience_ends or all(each.up for each in self.dependencies.values())
-        return self._has_met_all
+    async def _check(self, name: str) -> None:
+        """Check a service, and note when all of them were met."""
+        await super()._check(name)
+        self._has_met_all = self._has_met_all or all(each.up for each in self.dependencies.values())
 
     def livez(self) -> Reply:
         """Answer whether the event loop turns; whoever reads this answer knows it."""

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from stack import bytecode, leftovers, ports, prepared
 from stack.layout import Layout
-from stack.processes.probes import http_ready
-from stack.processes.supervisor import Child, Command, StartError
+from stack.processes.probes import http_ready, services_met
+from stack.processes.supervisor import PROBE_PAUSE, Child, Command, StartError
 from stack.settings import Settings
 from stack.state import ProcessId, State
 from stack.topology import CANARY, EDGE, NATS, POSTGRES, ROOT, SERVICES, Process, Service, admin
@@ -48,9 +48,21 @@ class Platform:
         else:
             await self.start_backing()
             await _together(self._services())
+        await self._meet()
         self.state.complete = True
         self._watch()
         self.state.save(self.layout.state)
+
+    async def _meet(self) -> None:
+        """Wait until each edge reaches every service: the first calls would be refused else. Raises StartError."""
+        try:
+            async with asyncio.timeout(self._settings.ready_timeout):
+                for name in self._settings.copies(EDGE):
+                    have_met = services_met(self.wiring.address(admin(name)))
+                    while not await have_met():  # noqa: ASYNC110 - another process's doing
+                        await asyncio.sleep(PROBE_PAUSE)
+        except TimeoutError:
+            raise StartError(f"the edge does not reach every service after {self._settings.ready_timeout:g} s") from None
 
     def _watch(self) -> None:
         """Let the canary start, if there shall be one; nobody waits for it, and nothing fails with it."""

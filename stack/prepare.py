@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from nats.errors import Error as NatsError
 from psycopg import OperationalError
@@ -16,6 +17,8 @@ from stack.prepared import migrations
 from stack.processes.supervisor import StartError
 from stack.topology import EDGE, OPERATOR, SERVICES
 from stack.wiring import Wiring
+
+STREAM_SECONDS: Final = 30.0  # that the server may take to make one
 
 
 async def prepare(wiring: Wiring) -> None:
@@ -37,7 +40,7 @@ async def _databases(admin_dsn: str, passwords: Mapping[str, str]) -> None:
 
 async def _streams(url: str) -> None:
     async with await connect(url) as connection:
-        await ensure_streams(connection.jetstream(), [service.name for service in (EDGE, *SERVICES)])
+        await ensure_streams(connection.jetstream(timeout=STREAM_SECONDS), [service.name for service in (EDGE, *SERVICES)])
 
 
 def _migrate(admin_dsn: str, passwords: Mapping[str, str]) -> None:
