@@ -1,6 +1,5 @@
 """What tests stand on: the session's platform, tenants of their own, and the ways in."""
 
-import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from grpc import aio
 from nats.aio.client import Client
@@ -21,7 +21,11 @@ from stack.keys import load_key
 from stack.operator_client import connect
 from stack.topology import EDGE, OPERATOR
 from stack.wiring import Wiring
-from tests import running
+from tests import patience, running
+
+# An example takes as long as the machine does; the time of one says nothing.
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,8 +84,6 @@ ServiceToken = Callable[..., str]
 Dsn = Callable[[str, str], str]
 AdminDsn = Callable[[str], str]
 
-PATIENCE = 10  # times that a busy platform is asked again
-
 
 @pytest.fixture(scope="session")
 def platform() -> Wiring:
@@ -92,7 +94,7 @@ def platform() -> Wiring:
 @pytest.fixture(scope="session")
 async def edge(platform: Wiring) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the edge."""
-    async with httpx.AsyncClient(base_url=f"http://{platform.address(EDGE.name)}", timeout=30) as client:
+    async with patience.client(f"http://{platform.address(EDGE.name)}") as client:
         yield client
 
 
@@ -109,7 +111,7 @@ def register(edge: httpx.AsyncClient) -> Register:
             "region": "GB",
             **fields,
         }
-        answer = await _patiently(edge, "/v1/auth:register", body)
+        answer = await edge.post("/v1/auth:register", json=body)
         assert answer.is_success, answer.text
         return _person(answer.json(), body["email"], body["password"])
 
@@ -125,23 +127,14 @@ def join(edge: httpx.AsyncClient, channel: Channel, service_token: ServiceToken)
         email, password = f"{role}-{uuid.uuid4().hex}@example.com".replace("_", "-"), secrets.token_urlsafe(24)
         wanted = members_pb2.Member(email=email, name="Test Member", role=members_pb2.Role.Value(f"ROLE_{role.upper()}"))
         metadata = (("x-kith-service", service_token("identity", owner.tenant_id)),)
-        await stub.CreateMember(members_pb2.CreateMemberRequest(member=wanted, password=password), metadata=metadata, timeout=30)
-        answer = await _patiently(edge, "/v1/auth:signIn", {"email": email, "password": password})
+        await stub.CreateMember(
+            members_pb2.CreateMemberRequest(member=wanted, password=password), metadata=metadata, timeout=patience.SECONDS
+        )
+        answer = await edge.post("/v1/auth:signIn", json={"email": email, "password": password})
         assert answer.is_success, answer.text
         return _person(answer.json(), email, password)
 
     return make
-
-
-async def _patiently(edge: httpx.AsyncClient, path: str, body: dict[str, str]) -> httpx.Response:
-    """Post as a good client does: a busy platform says when to come back, and a slow machine is no fault of the test's."""
-    answer = await edge.post(path, json=body)
-    for _ in range(PATIENCE):
-        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            break
-        await asyncio.sleep(int(answer.headers["retry-after"]))
-        answer = await edge.post(path, json=body)
-    return answer
 
 
 def _person(session: dict[str, Any], email: str, password: str) -> Person:

@@ -26,7 +26,7 @@ from stack.wiring import Wiring
 FOLDER: Final = "KITH_TEST_FOLDER"
 SESSION: Final = "KITH_TEST_SESSION"
 KITH: Final = str(Path(sys.executable).with_name("kith"))
-START_SECONDS: Final = 90.0
+START_SECONDS: Final = 300.0
 POLL_SECONDS: Final = 0.05
 MOST_ERRORS: Final = 10
 
@@ -40,6 +40,12 @@ ENVIRONMENT: Final = {
     "KITH_TRACE_RATIO": "0",
     # The machine's power does not fail in a test; processes may.
     "KITH_POSTGRES": json.dumps({"fsync": "off", "full_page_writes": "off"}),
+}
+PATIENT: Final = {
+    # A machine that is slow, or does much else, is no fault: nothing is given up there that a quick one would end.
+    "KITH_READY_TIMEOUT": "240",
+    "KITH_CALL_SECONDS": "60",
+    "KITH_DEFAULT_DEADLINE": "60",
 }
 
 
@@ -91,7 +97,7 @@ def _start(folder: Path) -> State:
     if log.exists():
         raise RuntimeError(f"the platform did not start for an earlier test:\n{log.read_text()}")
     command = [KITH, "up", "--no-seed", "--data", str(folder / "data"), "--ends-with", os.environ[SESSION]]
-    return wait_until_ready(folder / "data", spawn(command, log), log)
+    return wait_until_ready(folder / "data", spawn(command, log, **PATIENT), log)
 
 
 def spawn(command: list[str], log: Path, **environment: str) -> psutil.Process:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-DEADLINE = 5.0
+DEADLINE = 60.0
 
 Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ async def events(edge: httpx.AsyncClient, headers: dict[str, str], **query: str)
 async def messages(edge: httpx.AsyncClient, headers: dict[str, str], **query: str) -> AsyncIterator[ClientConnection]:
     """Open a WebSocket and read its first message."""
     url = f"ws://{edge.base_url.host}:{edge.base_url.port}/v1/events:stream?{urllib.parse.urlencode(query)}"
-    async with connect(url, additional_headers=headers, compression=None, proxy=None) as socket:
+    async with connect(url, additional_headers=headers, compression=None, proxy=None, open_timeout=DEADLINE) as socket:
         assert (await said(socket))["type"] == "ready"
         yield socket
 

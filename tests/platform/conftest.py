@@ -12,6 +12,7 @@ import pytest
 from stack import ports
 from stack.topology import CANARY, admin
 from stack.wiring import Wiring
+from tests import patience
 from tests.conftest import Register
 from tests.platform.collector import Collector
 from tests.platform.signed_in import SignedIn
@@ -57,8 +58,8 @@ async def canary(platform: Wiring, tmp_path_factory: pytest.TempPathFactory) -> 
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", CANARY.module, env=environment, stdout=log, stderr=log)
 
     async def metrics() -> str:
-        transport = httpx.AsyncHTTPTransport(retries=10)  # with growing pauses, 25 s in all, while it starts
-        async with httpx.AsyncClient(transport=transport) as client:
+        transport = httpx.AsyncHTTPTransport(retries=10)  # with growing pauses, while it starts
+        async with httpx.AsyncClient(transport=transport, timeout=patience.SECONDS) as client:
             return (await client.get(f"http://{wiring.address(admin(CANARY.name))}/metrics")).text
 
     yield metrics

@@ -16,6 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from chassis import names
 from stack.operator_client import connect
 from stack.topology import EDGE, OPERATOR, SERVICES, admin
+from tests import patience, running
 from tests.chaos.shaken import Shaken
 from tests.platform.collector import Collector, Spans
 from tests.unit.chassis.moving import eventually
@@ -64,14 +65,14 @@ class Planted:
 def watched(tmp_path: Path, collector: Collector) -> Iterator[Shaken]:
     """A platform of this test's own, all of whose processes send all their spans."""
     platform = Shaken(tmp_path)
-    platform.up(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.server_port}", KITH_TRACE_RATIO="1")
+    platform.up(**running.PATIENT, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.server_port}", KITH_TRACE_RATIO="1")
     yield platform
     platform.down()
 
 
 @pytest.fixture
 async def planted(watched: Shaken) -> AsyncIterator[Planted]:
-    async with httpx.AsyncClient(base_url=f"http://{watched.wiring.address(EDGE.name)}", timeout=30) as edge:
+    async with patience.client(f"http://{watched.wiring.address(EDGE.name)}") as edge:
         yield Planted(edge)
 
 
@@ -115,7 +116,7 @@ async def _plant(watched: Shaken, planted: Planted) -> None:
     for wanted in (f'email = "{EMAIL}"', f'email = "{EMAIL}', f"phone = +44{DIGITS}"):
         await planted.call("GET", "/v1/contacts", params={"filter": wanted}, headers=token)
     await _while_locked(watched, planted, token)
-    await eventually(lambda: _heard(watched), seconds=60, pause=0.5)
+    await eventually(lambda: _heard(watched), pause=0.5)
 
 
 async def _while_locked(watched: Shaken, planted: Planted, token: dict[str, str]) -> None:
@@ -135,7 +136,7 @@ async def _heard(watched: Shaken) -> bool:
 
 
 async def _metrics(watched: Shaken, name: str) -> str:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=patience.SECONDS) as client:
         return (await client.get(f"http://{watched.wiring.address(admin(name))}/metrics")).text
 
 
@@ -155,9 +156,9 @@ async def _events(watched: Shaken, service: str) -> list[str]:
     async with await connect(watched.wiring.nats_url(OPERATOR)) as nats:
         jetstream = nats.jetstream()
         count = (await jetstream.stream_info(names.stream(service))).state.messages
-        reading = ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=5)
+        reading = ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=patience.SECONDS)
         subscription = await jetstream.pull_subscribe(names.subjects(service), stream=names.stream(service), config=reading)
-        messages = await subscription.fetch(count, 5)
+        messages = await subscription.fetch(count, patience.SECONDS)
         return [f"{each.subject} {each.headers} {each.data.decode('utf-8', 'replace')}" for each in messages]
 
 

@@ -20,7 +20,7 @@ from kith.identity.v1.events_pb2 import MemberCreated
 from kith.identity.v1.members_pb2 import Member
 from stack.topology import admin
 from stack.wiring import Wiring
-from tests import running
+from tests import patience, running
 from tests.conftest import AdminDsn, Register
 from tests.unit.chassis.moving import eventually
 
@@ -35,7 +35,7 @@ def kith(platform: Wiring) -> Run:
     async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [running.KITH, *arguments, "--data", str(platform.layout.data)]
         environment = {**os.environ, **running.ENVIRONMENT, "COLUMNS": "200"}
-        return await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
     return run
 
@@ -61,7 +61,7 @@ async def test_what_cannot_be_read_is_seen_tried_again_and_discarded(
     async def is_listed() -> bool:
         return bool(await listed(kith, event.id))
 
-    await eventually(is_listed, pause=0.5)
+    await eventually(is_listed, seconds=180, pause=0.5)
     (letter,) = await listed(kith, event.id)
     assert (letter["service"], letter["type"], letter["reason"], letter["tries"]) == ("crm", TYPE, "DecodeError", 1)
     await eventually(lambda: counts(platform), pause=0.5)
@@ -82,7 +82,7 @@ async def test_what_cannot_be_read_is_seen_tried_again_and_discarded(
 
 
 async def counts(platform: Wiring) -> bool:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=patience.SECONDS) as client:
         metrics = await client.get(f"http://{platform.address(admin('crm'))}/metrics")
     lines = [line for line in metrics.text.splitlines() if line.startswith("kith_dead_letters{")]
     return any(float(line.split()[-1]) >= 1 for line in lines)

@@ -22,7 +22,7 @@ from stack.wiring import Wiring
 from tests import running
 from tests.unit.chassis import servers
 
-SECONDS = 60
+SECONDS = 300
 
 
 class Terminal:
@@ -34,7 +34,9 @@ class Terminal:
         self._up: psutil.Process | None = None
 
     def up(self, **environment: str) -> State:
-        self._up = running.spawn([running.KITH, "up", "--no-seed", "--data", str(self.data)], self.log, **environment)
+        self._up = running.spawn(
+            [running.KITH, "up", "--no-seed", "--data", str(self.data)], self.log, **{**running.PATIENT, **environment}
+        )
         return running.wait_until_ready(self.data, self._up, self.log)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -70,7 +72,7 @@ def test_one_terminal_starts_what_another_looks_at_and_stops(terminal: Terminal)
         state = terminal.up(KITH_PORTS=ports, KITH_CANARY="true")
     assert state.ports[EDGE.name] != wanted
     assert f"port {wanted} of edge is busy, it takes {state.ports[EDGE.name]}" in terminal.log.read_text()
-    assert httpx.get(f"{state.url}/readyz").status_code == httpx.codes.OK
+    assert httpx.get(f"{state.url}/readyz", timeout=SECONDS).status_code == httpx.codes.OK
 
     seen = json.loads(terminal.run("status", "--json").stdout)
     assert seen["running"]
@@ -104,7 +106,7 @@ async def test_the_operators_own_servers_are_used_and_left_alone(terminal: Termi
         state = await asyncio.to_thread(terminal.up, KITH_DATABASE_URL=dsn, KITH_NATS_URL=nats.url)
         assert set(state.processes) == {EDGE.name, *(service.name for service in SERVICES)}
         assert state.ports.keys().isdisjoint({"postgres", "nats"})
-        assert (await asyncio.to_thread(httpx.get, f"{state.url}/readyz")).status_code == httpx.codes.OK
+        assert (await asyncio.to_thread(httpx.get, f"{state.url}/readyz", timeout=SECONDS)).status_code == httpx.codes.OK
         assert await asyncio.to_thread(terminal.end, signal.SIGINT) == 0
         with psycopg.connect(dsn) as connection:
             databases = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'kith%'").fetchall()

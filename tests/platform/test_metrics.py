@@ -7,6 +7,7 @@ import pytest
 
 from stack.topology import EDGE, SERVICES, admin
 from stack.wiring import Wiring
+from tests import patience
 from tests.platform.conftest import Metrics
 
 PROCESSES = [service.name for service in (EDGE, *SERVICES)]
@@ -15,7 +16,7 @@ PROCESSES = [service.name for service in (EDGE, *SERVICES)]
 @pytest.mark.system  # promtool
 @pytest.mark.parametrize("process", PROCESSES)
 async def test_the_metrics_of_a_process_pass_promtool(platform: Wiring, process: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=patience.SECONDS) as client:
         metrics = await client.get(f"http://{platform.address(admin(process))}/metrics")
     assert metrics.status_code == 200
     assert await complaints(metrics.text) == (0, "")

@@ -6,7 +6,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import psycopg
@@ -16,6 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from chassis import names
 from stack.operator_client import connect
 from stack.topology import OPERATOR, admin
+from tests import patience, running
 from tests.chaos.shaken import Shaken
 from tests.unit.chassis.moving import eventually
 
@@ -34,7 +35,8 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaken]:
     platform = Shaken(tmp_path_factory.mktemp("several"))
     limits = dict.fromkeys(("ANON", "AUTH", "WRITE"), MANY)
     reads = {"READ": {"principal": {"count": RATE, "seconds": 1, "burst": BURST}}}
-    platform.up(KITH_PROCESSES=json.dumps({"edge": 2, "crm": 2}), KITH_RATE_SCALE="1", KITH_RATE_LIMITS=json.dumps({**limits, **reads}))
+    of_its_own = {"KITH_PROCESSES": json.dumps({"edge": 2, "crm": 2}), "KITH_RATE_SCALE": "1"}
+    platform.up(**running.PATIENT, **of_its_own, KITH_RATE_LIMITS=json.dumps({**limits, **reads}))
     yield platform
     platform.down()
 
@@ -42,8 +44,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaken]:
 @pytest.fixture
 async def owner(several: Shaken) -> AsyncIterator[httpx.AsyncClient]:
     """The owner of an organisation, who keeps no connection: each request may meet another edge."""
-    options: dict[str, Any] = {"base_url": f"http://{several.wiring.address('edge')}", "timeout": 30}
-    async with httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0), **options) as client:
+    async with patience.client(f"http://{several.wiring.address('edge')}", keeps=0) as client:
         answer = await client.post("/v1/auth:register", json={**REGISTRATION, "email": f"{uuid.uuid4().hex}@example.com"})
         assert answer.is_success, answer.text
         client.headers["authorization"] = f"Bearer {answer.json()['accessToken']}"
@@ -93,7 +94,7 @@ async def test_events_of_one_record_stand_in_its_order(several: Shaken, owner: h
             versions.setdefault(key, []).append(version)
         return all(len(versions.get(each, ())) == 21 for each in made)
 
-    await eventually(whole, seconds=30, pause=0.2)
+    await eventually(whole, pause=0.2)
     assert all(versions[each] == list(range(1, 22)) for each in made)
 
 
@@ -112,7 +113,7 @@ async def test_a_limit_is_one_for_all_edges(owner: httpx.AsyncClient) -> None:
 
 async def _calls(several: Shaken, name: str) -> float:
     """Return how many calls and requests for contacts a process answered."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=patience.SECONDS) as client:
         metrics = (await client.get(f"http://{several.wiring.address(admin(name))}/metrics")).text
     return sum(float(count) for count in CALLS.findall(metrics))
 
@@ -123,7 +124,7 @@ async def _events(several: Shaken) -> list[tuple[str, int]]:
         jetstream = nats.jetstream()
         stream = names.stream("crm")
         count = (await jetstream.stream_info(stream)).state.messages
-        reading = ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=5)
+        reading = ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=patience.SECONDS)
         subscription = await jetstream.pull_subscribe(names.subjects("crm"), stream=stream, config=reading)
-        messages = await subscription.fetch(count, 5)
+        messages = await subscription.fetch(count, patience.SECONDS)
         return [(each.headers["kith-key"], int(each.headers["kith-version"])) for each in messages if each.headers]

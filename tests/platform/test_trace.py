@@ -23,7 +23,7 @@ CRM = next(service for service in SERVICES if service.name == "crm")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CLIENT_SPAN = "00f067aa0ba902b7"
 PLANTED = "Unmistakable"
-START_SECONDS = 30
+START_SECONDS = 240
 
 
 @asynccontextmanager

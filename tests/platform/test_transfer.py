@@ -16,7 +16,7 @@ from stack.wiring import Wiring
 from tests import running
 from tests.platform.signed_in import SignedIn
 
-SECONDS = 60
+SECONDS = 300
 
 
 class Ended(NamedTuple):

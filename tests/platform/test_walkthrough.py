@@ -21,7 +21,7 @@ CHANGED = 400
 DELETED = 200
 PAGE = 200
 AT_ONCE = 16
-SECONDS = 60
+SECONDS = 180
 
 Record = dict[str, Any]
 T = TypeVar("T")

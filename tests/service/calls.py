@@ -9,6 +9,7 @@ from grpc import aio
 from chassis.clients.refusals import refusal
 from chassis.errors import Refusal
 from tests.conftest import Person
+from tests.patience import SECONDS
 
 
 class As:
@@ -22,7 +23,7 @@ class As:
         call = getattr(self._stub, method)
 
         def run(request: Any, *metadata: tuple[str, str]) -> aio.UnaryUnaryCall[Any, Any]:
-            return call(request, metadata=(*self._person.metadata, *metadata), timeout=30)
+            return call(request, metadata=(*self._person.metadata, *metadata), timeout=SECONDS)
 
         return run
 

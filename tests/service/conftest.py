@@ -52,9 +52,9 @@ def told(nats_admin: Client, channel: Channel, service_token: ServiceToken) -> T
             ordered_consumer=True,
         )
         found = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while len(found) < expected:
-                message = await subscription.next_msg(timeout=10)
+                message = await subscription.next_msg(timeout=60)
                 subject = message.subject.removeprefix("kith.").removesuffix(f".{tenant_id}")
                 found.append(Event(subject, kinds[subject].FromString(message.data), dict(message.headers or {})))
         reading = opener(service)

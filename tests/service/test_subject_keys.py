@@ -14,6 +14,7 @@ from kith.common.v1.subject_keys_pb2 import BatchGetSubjectKeysRequest, SearchSu
 from kith.common.v1.subject_keys_pb2_grpc import SubjectKeyServiceStub
 from stack.topology import EDGE, SERVICES
 from tests.conftest import Channel, Person, Register, ServiceToken
+from tests.patience import SECONDS
 
 Token = Callable[..., str]
 
@@ -32,7 +33,7 @@ def token(service_token: ServiceToken) -> Token:
 async def keys(channel: Channel, token: str, *subjects: str, service: str = "identity") -> dict[str, bytes]:
     stub = SubjectKeyServiceStub(channel(service))
     metadata = (("x-kith-service", token),)
-    answer = await stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=subjects), metadata=metadata, timeout=30)
+    answer = await stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=subjects), metadata=metadata, timeout=SECONDS)
     assert sorted([*answer.missing_ids, *(each.id for each in answer.subject_keys)]) == sorted(subjects)
     return {each.id: each.secret_key for each in answer.subject_keys}
 
@@ -74,7 +75,9 @@ async def search(
     request = SearchSubjectKeysRequest(
         tenants=[TenantRecords(tenant_id=tenant_id, ids=subjects) for tenant_id, subjects in records.items()]
     )
-    answer = await SubjectKeyServiceStub(channel(service)).SearchSubjectKeys(request, metadata=(("x-kith-service", token),), timeout=30)
+    answer = await SubjectKeyServiceStub(channel(service)).SearchSubjectKeys(
+        request, metadata=(("x-kith-service", token),), timeout=SECONDS
+    )
     return [(of.tenant_id, {each.id: each.secret_key for each in of.subject_keys}) for of in answer.tenants]
 
 
@@ -110,8 +113,8 @@ async def test_a_person_gets_no_key(channel: Channel, owner: Person) -> None:
     records = [TenantRecords(tenant_id=owner.tenant_id, ids=[owner.user_id])]
     for metadata in ((), owner.metadata):
         questions = (
-            stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=[owner.user_id]), metadata=metadata, timeout=30),
-            stub.SearchSubjectKeys(SearchSubjectKeysRequest(tenants=records), metadata=metadata, timeout=30),
+            stub.BatchGetSubjectKeys(BatchGetSubjectKeysRequest(ids=[owner.user_id]), metadata=metadata, timeout=SECONDS),
+            stub.SearchSubjectKeys(SearchSubjectKeysRequest(tenants=records), metadata=metadata, timeout=SECONDS),
         )
         for question in questions:
             with pytest.raises(aio.AioRpcError) as refused:

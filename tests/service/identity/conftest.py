@@ -14,6 +14,7 @@ from kith.identity.v1.me_pb2_grpc import MeServiceStub
 from kith.identity.v1.members_pb2_grpc import MemberServiceStub
 from kith.identity.v1.tenants_pb2_grpc import TenantServiceStub
 from tests.conftest import AdminDsn, Channel, ServiceToken
+from tests.patience import SECONDS
 from tests.service.identity.people import From, Owner
 
 PASSWORD = "correct horse battery staple"
@@ -65,7 +66,7 @@ def new_owner(auth: AuthServiceStub, coming_from: From) -> NewOwner:
             "name": "Test Owner",
             **fields,
         }
-        session = await auth.Register(RegisterRequest(**said), metadata=metadata or coming_from(), timeout=30)
+        session = await auth.Register(RegisterRequest(**said), metadata=metadata or coming_from(), timeout=SECONDS)
         return Owner(email=said["email"], password=said["password"], session=session)
 
     return make

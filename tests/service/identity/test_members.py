@@ -8,6 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from chassis.errors import Code
 from kith.identity.v1.auth_pb2 import SignInRequest
 from kith.identity.v1.members_pb2 import CreateMemberRequest, ListMembersRequest, Member, Role
+from tests.patience import SECONDS
 from tests.service.calls import refused
 from tests.service.identity.conftest import PASSWORD
 from tests.service.identity.people import bearer
@@ -18,7 +19,7 @@ def add(members, service_token):
     def call(owner, *, name="Test Member", role=Role.ROLE_MEMBER, email="", password=PASSWORD, key=""):
         wanted = Member(email=email or f"member-{secrets.token_hex(8)}@example.com", name=name, role=role)
         metadata = [("x-kith-service", service_token("identity", owner.tenant_id)), *([("idempotency-key", key)] if key else [])]
-        return members.CreateMember(CreateMemberRequest(member=wanted, password=password), metadata=metadata, timeout=30)
+        return members.CreateMember(CreateMemberRequest(member=wanted, password=password), metadata=metadata, timeout=SECONDS)
 
     return call
 

@@ -12,6 +12,7 @@ from kith.identity.v1.auth_pb2 import RefreshRequest, SignOutRequest
 from kith.identity.v1.events_pb2 import SessionEnded
 from kith.identity.v1.members_pb2 import Role
 from services.identity.sessions.refresh_tokens import RefreshToken
+from tests.patience import SECONDS
 from tests.service.calls import refused
 from tests.service.identity.people import bearer
 
@@ -21,14 +22,14 @@ ENDED = "SELECT payload FROM outbox WHERE tenant_id = %s AND subject LIKE 'kith.
 @pytest.fixture
 def refresh(auth):
     def call(token, metadata=None):
-        return auth.Refresh(RefreshRequest(refresh_token=token), metadata=metadata, timeout=30)
+        return auth.Refresh(RefreshRequest(refresh_token=token), metadata=metadata, timeout=SECONDS)
 
     return call
 
 
 @pytest.fixture
 def sign_out(auth):
-    return lambda token: auth.SignOut(SignOutRequest(refresh_token=token), timeout=30)
+    return lambda token: auth.SignOut(SignOutRequest(refresh_token=token), timeout=SECONDS)
 
 
 async def test_refreshing_gives_a_new_access_token_and_the_successor(owner, refresh, me):

@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from chassis.errors import Code
 from kith.identity.v1.auth_pb2 import SignInRequest
 from services.identity.attempts.rules import ACCOUNT
+from tests.patience import SECONDS
 from tests.service.calls import refused
 from tests.service.identity.people import bearer
 
@@ -17,7 +18,7 @@ from tests.service.identity.people import bearer
 @pytest.fixture
 def sign_in(auth):
     def call(email, password, metadata=None):
-        return auth.SignIn(SignInRequest(email=email, password=password), metadata=metadata, timeout=30)
+        return auth.SignIn(SignInRequest(email=email, password=password), metadata=metadata, timeout=SECONDS)
 
     return call
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 
-async def on_uvloop(test: Callable[[], Awaitable[None]], *, seconds: float = 60) -> None:
+async def on_uvloop(test: Callable[[], Awaitable[None]], *, seconds: float = 180) -> None:
     """Run a test on uvloop, in a thread of its own."""
 
     async def in_time() -> None:

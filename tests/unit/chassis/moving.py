@@ -18,7 +18,7 @@ class Clock:
         self.time += timedelta(seconds=seconds)
 
 
-async def eventually(holds: Callable[[], bool | Awaitable[bool]], *, seconds: float = 20, pause: float = 0.005) -> None:
+async def eventually(holds: Callable[[], bool | Awaitable[bool]], *, seconds: float = 60, pause: float = 0.005) -> None:
     """Return as soon as the condition holds; fail loudly if it does not in time."""
     async with asyncio.timeout(seconds):
         while True:
