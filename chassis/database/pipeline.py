@@ -7,8 +7,7 @@ transaction: all of its statements have their effect, or none has.
 import asyncio
 import select
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -150,8 +149,7 @@ class Pipeline:
         """Add a statement to the open batch; return the place of its answer."""
         batch = self._batch()
         prepared = self._prepared.get(query.name) or self._prepare(query)
-        with self._whole():
-            self._pg.send_query_prepared(query.name, parameters, query.formats, Format.BINARY)
+        self._send(self._pg.send_query_prepared, query.name, parameters, query.formats, Format.BINARY)
         batch.runs.append(len(batch.sent))
         batch.sent.append(prepared)
         return len(batch.runs) - 1
@@ -160,8 +158,7 @@ class Pipeline:
         """End the open batch; return what becomes its answers. Only the loss of the connection is raised."""
         batch = self._batch()
         self._open = None
-        with self._whole():
-            self._pg.pipeline_sync()
+        self._send(self._pg.pipeline_sync)
         self.flush()
         return batch.answered
 
@@ -196,21 +193,19 @@ class Pipeline:
 
     def _prepare(self, query: Query) -> Prepared:
         batch = self._batch()
-        with self._whole():
-            if len(self._prepared) >= KEPT_PREPARED:
-                _, oldest = self._prepared.popitem(last=False)
-                self._pg.send_close_prepared(oldest.name)
-                batch.sent.append(oldest)
-            self._pg.send_prepare(query.name, query.command)
+        if len(self._prepared) >= KEPT_PREPARED:
+            _, oldest = self._prepared.popitem(last=False)
+            self._send(self._pg.send_close_prepared, oldest.name)
+            batch.sent.append(oldest)
+        self._send(self._pg.send_prepare, query.name, query.command)
         prepared = self._prepared[query.name] = Prepared(query.name)
         batch.sent.append(prepared)
         return prepared
 
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
+    def _send(self, send: Callable[..., None], *parts: Any) -> None:
         """Close the connection where something cannot be sent: half a batch would become part of the next one."""
         try:
-            yield
+            send(*parts)
         except OperationalError:
             self.close()
             raise

@@ -4,14 +4,14 @@ IETF draft-ietf-httpapi-idempotency-key-header; a key belongs to tenant, princip
 """
 
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from google.protobuf.message import Message
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import bindparam, select
 
 from chassis.context import Request
-from chassis.database.decoding import Row
+from chassis.database import claim
+from chassis.database.pool import Database
 from chassis.database.session import Session
 from chassis.database.statements import Query
 from chassis.database.system_tables import idempotency
@@ -19,7 +19,6 @@ from chassis.errors import Aborted, InvalidArgument, Reason
 
 KEPT: Final = timedelta(hours=24)
 
-_LOCK: Final = Query(select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("scope", type_=Text()), 0)).label("free")))
 _FIND: Final = Query(
     select(idempotency.c.request_hash, idempotency.c.response).where(
         idempotency.c.principal == bindparam("principal"),
@@ -39,31 +38,29 @@ class Replay(Exception):
         self.response = response
 
 
-def check(session: Session, request: Request, tenant_id: str) -> None:
-    """Go on if the key is new. With the first question Replay, IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_IN_PROGRESS is raised if it is not.
-
-    The lock is held to the end of the transaction, so that a second call with the key never waits behind the first.
-    """
+def begin(session: Session, request: Request, tenant_id: str) -> None:
+    """Claim the key of the call, if it has one. Whatever is asked next fails if that is refused, or else the commit."""
     given = request.idempotency
-    if given is None or request.method is None:
-        return
-    scope = "\x1f".join((tenant_id, request.caller.id, request.method.path, given.key))
-    session.put_ahead(_LOCK, {"scope": scope}, _first)
-    found = {"principal": request.caller.id, "method": request.method.path, "key": given.key}
-    session.put_ahead(_FIND, found, partial(_new, given.request_hash))
+    if given is not None and request.method is not None:
+        scope = "\x1f".join((tenant_id, request.caller.id, request.method.path, given.key))
+        session.put(claim.CLAIM, {"scope": scope, **_named(request, given.key)})
 
 
-def _first(rows: list[Row]) -> None:
-    if not rows[0]["free"]:
-        raise Aborted(Reason.IDEMPOTENCY_IN_PROGRESS, "the first request with this key still runs", retry_after=1)
-
-
-def _new(request_hash: bytes, rows: list[Row]) -> None:
+async def told(failure: BaseException, database: Database, request: Request, tenant_id: str) -> BaseException:
+    """Return what a failed unit of work raises: where its key was refused, Replay, IDEMPOTENCY_KEY_REUSED or IDEMPOTENCY_IN_PROGRESS."""
+    given, state = request.idempotency, claim.state(failure)
+    if given is None or state not in {claim.BUSY, claim.KNOWN}:
+        return failure
+    rows = await database.read(tenant_id, _FIND, _named(request, given.key)) if state == claim.KNOWN else []
     if not rows:
-        return
-    if rows[0]["request_hash"] != request_hash:
-        raise InvalidArgument(Reason.IDEMPOTENCY_KEY_REUSED, "the key was used for another request")
-    raise Replay(rows[0]["response"])
+        return Aborted(Reason.IDEMPOTENCY_IN_PROGRESS, "the first request with this key still runs", retry_after=1)
+    if rows[0]["request_hash"] != given.request_hash:
+        return InvalidArgument(Reason.IDEMPOTENCY_KEY_REUSED, "the key was used for another request")
+    return Replay(rows[0]["response"])
+
+
+def _named(request: Request, key: str) -> dict[str, str]:
+    return {"principal": request.caller.id, "method": request.method.path if request.method else "", "key": key}
 
 
 def insert(request: Request, answer: Message | None, now: datetime) -> tuple[Query, dict[str, Any]] | None:
@@ -74,9 +71,7 @@ def insert(request: Request, answer: Message | None, now: datetime) -> tuple[Que
     if answer is None:
         raise LookupError(f"{request.method.path} takes an idempotency key but gave its unit of work no answer to keep")
     return _INSERT, {
-        "principal": request.caller.id,
-        "method": request.method.path,
-        "key": given.key,
+        **_named(request, given.key),
         "request_hash": given.request_hash,
         "response": answer.SerializeToString(),
         "expires_at": now + KEPT,

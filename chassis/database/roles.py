@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from chassis import names
-from chassis.database.setting import FUNCTION
+from chassis.database import claim, setting
 
 MINIMUM_VERSION: Final = 180_000
 
@@ -130,13 +130,17 @@ async def _forbid_functions(admin: AsyncConnection[Any], service: str) -> None:
 
 
 async def _open_tenants(admin: AsyncConnection[Any], service: str) -> None:
-    """Make the one way into a tenant; it belongs to the definer, who may set what it sets."""
+    """Make the one way into a tenant, which belongs to the definer, who may set what it sets; and what claims an idempotency key there."""
     roles = {role: Identifier(names.role(service, role)) for role in ("definer", "runtime")}
-    await admin.execute(FUNCTION.encode())
+    await admin.execute(setting.FUNCTION.encode())
+    await admin.execute(claim.FUNCTION.encode())
     for statement in (
         "GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO {definer}",
         "ALTER FUNCTION public.enter_tenant(uuid) OWNER TO {definer}",
         "REVOKE ALL ON FUNCTION public.enter_tenant(uuid) FROM PUBLIC",
         "GRANT EXECUTE ON FUNCTION public.enter_tenant(uuid) TO {runtime}",
+        "ALTER FUNCTION public.claim_idempotency_key OWNER TO {definer}",
+        "REVOKE ALL ON FUNCTION public.claim_idempotency_key FROM PUBLIC",
+        "GRANT EXECUTE ON FUNCTION public.claim_idempotency_key TO {runtime}",
     ):
         await admin.execute(SQL(statement).format(**roles))

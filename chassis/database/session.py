@@ -1,7 +1,6 @@
 """A session: a pipeline that one unit of work has to itself, for a transaction of several round trips."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from psycopg import Error, OperationalError
@@ -18,9 +17,6 @@ ROLLBACK: Final = Query(text("ROLLBACK"))
 
 CALM_SECONDS: Final = 0.05  # for a statement that nobody waits for any more, before it is cancelled
 ROLLBACK_SECONDS: Final = 5.0
-
-Hear = Callable[[list[Row]], None]
-"""What is done with the rows of a statement that was put ahead; what it raises ends the transaction."""
 
 
 class Question(NamedTuple):
@@ -39,7 +35,6 @@ class Session:
 
     def __init__(self, pipeline: Pipeline, tenant_id: str) -> None:
         self.pipeline = pipeline
-        self._ahead: list[tuple[int, Hear]] = []
         self._begun: list[asyncio.Future[Answers]] = []
         pipeline.put(BEGIN, [])
         if tenant_id:
@@ -49,35 +44,29 @@ class Session:
         """Run a statement in its turn; if it fails, the next question does, or the commit."""
         return self.pipeline.put(query, query.parameters(values))
 
-    def put_ahead(self, query: Query, values: dict[str, Any], hear: Hear) -> None:
-        """Run a statement in its turn, and hear its rows before anything else is answered or kept."""
-        self._ahead.append((self.put(query, values), hear))
-
     async def ask(self, query: Query, values: dict[str, Any]) -> Answer:
         """Run a statement; wait for it and for all before it."""
         place = self.put(query, values)
-        return (await self._settle())[place]
+        return self._settled(await self.pipeline.sync())[place]
 
-    async def begin(self, query: Query, values: dict[str, Any]) -> Question:
-        """Send a statement and all before it, and wait for none of them; only what was put ahead is heard before."""
-        await self.hear()
+    def begin(self, query: Query, values: dict[str, Any]) -> Question:
+        """Send a statement and all before it, and wait for none of them."""
         place = self.put(query, values)
         self._begun.append(self.pipeline.sync())
         return Question(self._begun[-1], place)
 
-    async def hear(self) -> None:
-        """Wait for what was put ahead, if nothing that was asked since did."""
-        if self._ahead:
-            await self._settle()
+    def commit(self) -> asyncio.Future[Answers]:
+        """Ask to keep all."""
+        self.put(COMMIT, {})
+        return self.pipeline.sync()
 
-    async def commit(self) -> None:
-        """Keep all, or raise what speaks against it. What was put ahead has to be heard before."""
-        if (await self.ask(COMMIT, {})).tag != b"COMMIT":
+    def committed(self, answered: Answers) -> None:
+        """Raise what spoke against the commit, if it did not keep all."""
+        if self._settled(answered)[-1].tag != b"COMMIT":
             raise OperationalError("the transaction had failed before it was committed")
 
     async def rollback(self) -> None:
         """Keep nothing. A pipeline that does not come to rest soon is closed, which has the same effect."""
-        self._ahead.clear()
         if self.pipeline.lost:
             return
         try:
@@ -93,13 +82,8 @@ class Session:
         except (Error, TimeoutError):
             self.pipeline.close()
 
-    async def _settle(self) -> list[Answer]:
-        ahead, self._ahead = self._ahead, []
+    def _settled(self, answered: Answers) -> list[Answer]:
         begun, self._begun = self._begun, []
-        answered = await self.pipeline.sync()
         for earlier in begun:
             earlier.result().all()  # what failed first tells more than that the transaction had failed
-        for place, hear in ahead:
-            if place < len(answered.answers):
-                hear(answered.answers[place].rows())
         return answered.all()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 from time import perf_counter
 from typing import Any, Final, TypeVar
@@ -68,7 +68,7 @@ class UnitOfWork:
     async def ask(self, query: Query, **values: Any) -> Question:
         """Send a statement whose rows are waited for later. It sees what was written before it, and nothing that comes behind it."""
         with _span(query):
-            return await (await self._transaction()).begin(query, values)
+            return (await self._transaction()).begin(query, values)
 
     async def run(self, query: Query, **values: Any) -> int:
         """Run a statement that answers with no rows; return how many it touched."""
@@ -123,10 +123,10 @@ class UnitOfWork:
         )
 
     async def start(self) -> None:
-        """Answer a repeated idempotency key by raising what answers it, with the first question that is asked."""
+        """Claim the idempotency key of the call; a repeated one is answered when the first question is asked, or at the commit."""
         if self.tenant_id and self.request.idempotency is not None:
             session = await self._transaction()
-            replays.check(session, self.request, self.tenant_id)
+            replays.begin(session, self.request, self.tenant_id)
             # A handler that asks something at once sends this with it; one that does not takes its key all the same.
             asyncio.get_running_loop().call_soon(session.pipeline.flush)
 
@@ -135,15 +135,13 @@ class UnitOfWork:
         if not self._kept:
             await _to_the_end(self.abandon())
             return
-        if self._session is not None:
-            await self._session.hear()
         if self.tenant_id:
             if not self._noted:
                 audit.complete(self._trail, self.request)
             await self.flush()
             await self._write(replays.insert(self.request, self._answer, self.now))
         if self._session is not None:
-            await _to_the_end(self._commit(self._session))
+            await self._commit(self._session)
         self.request.noted = self.request.noted or self._noted
 
     async def abandon(self) -> None:
@@ -189,12 +187,19 @@ class UnitOfWork:
             await self.send(query, **values)
 
     async def _commit(self, session: Session) -> None:
-        await session.commit()
-        self._give()
-        if self._own_keys is not None:
-            self._own_keys.committed()
-        if self._told:
-            outbox.poke()
+        """Keep all. Once that is asked for it is waited for, whoever goes away meanwhile."""
+        answered = session.commit()
+        cancelled = await _outlast(answered)
+        try:
+            session.committed(answered.result())
+            self._give()
+            if self._own_keys is not None:
+                self._own_keys.committed()
+            if self._told:
+                outbox.poke()
+        finally:
+            if cancelled is not None:
+                raise cancelled
 
     async def _transaction(self) -> Session:
         """Return the transaction, which begins here with the first statement that does more than read."""
@@ -218,8 +223,13 @@ class UnitOfWork:
         return self.tenant_id
 
 
-def _span(query: Query) -> tracing.Span:
-    """Return the span of a statement: its text has placeholders where the values stand."""
+_NO_SPAN: Final = nullcontext()
+
+
+def _span(query: Query) -> AbstractContextManager[object]:
+    """Return the span of a statement, where somebody will see it: its text has placeholders where the values stand."""
+    if not tracing.current().recorded:
+        return _NO_SPAN
     span = tracing.call(query.verb)
     span.set("db.system.name", "postgresql")
     span.set("db.query.text", query.sql)
@@ -244,24 +254,33 @@ async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork
         yield work
         await work.finish()
     except BaseException as failure:
-        metrics.db_client_operation(request.operation, type(failure).__name__).observe(perf_counter() - started)
         await _to_the_end(work.abandon())
-        raise
+        told = await replays.told(failure, database, request, work.tenant_id)
+        metrics.db_client_operation(request.operation, type(told).__name__).observe(perf_counter() - started)
+        if told is failure:
+            raise
+        raise told from None
     metrics.db_client_operation(request.operation).observe(perf_counter() - started, tracing.current().exemplar)
 
 
 async def _to_the_end(step: Coroutine[Any, Any, None]) -> None:
-    """Wait for the step however often this task is cancelled meanwhile; then be cancelled.
-
-    Twice is common: the deadline of the caller and the one that stands here end at the same moment.
-    """
+    """Wait for the step however often this task is cancelled meanwhile; then be cancelled."""
     task = asyncio.ensure_future(step)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
+    cancelled = await _outlast(task)
     if cancelled is not None:
         raise cancelled from task.exception()
     task.result()
+
+
+async def _outlast(step: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait until a step is done however often this task is cancelled meanwhile; return the last of these cancellations.
+
+    Twice is common: the deadline of the caller and the one that stands here end at the same moment.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not step.done():
+        try:
+            await asyncio.wait([step])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled

@@ -56,6 +56,11 @@ class Span:
         self._mark: Token[Span] | None = None
 
     @property
+    def recorded(self) -> bool:
+        """Say whether anybody will see it."""
+        return self._recording is not None
+
+    @property
     def traceparent(self) -> str:
         """Return the W3C header by which another process continues from here."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"

@@ -60,6 +60,10 @@ class Contacts(Records[Contact]):
         if fresh:
             await store.add_keys(work, fresh)
 
+    async def removed(self, work: UnitOfWork, ids: Sequence[str]) -> None:
+        """Forget the keys of contacts."""
+        await store.drop_keys(work, ids)
+
     async def leave_companies(self, work: UnitOfWork, before: datetime, most: int) -> int:
         """Take contacts out of companies that were deleted before a time, `most` of them at once; return how many there were."""
         drafts = [Draft(contact, self.copy(contact)) for contact in await store.lock_of_gone_companies(work, before, most)]

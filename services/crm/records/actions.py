@@ -78,6 +78,9 @@ class Records(UsualRecords[R]):
         changes = [search.Change(draft.id, self._shown(draft.before), self._shown(draft.after)) for draft in drafts]
         await search.follow(work, self.noun, changes)
 
+    async def removed(self, work: UnitOfWork, ids: Sequence[str]) -> None:
+        """Forget what hangs on deleted records that go for good; nothing, unless a noun says what."""
+
     async def entries(self, work: UnitOfWork, ids: Sequence[str]) -> dict[str, Entry]:
         """Return the entries of the records that exist and are not deleted, by id."""
         shown = {record_id: self._shown(record) for record_id, record in (await self.store.get_many(work, ids)).items()}
@@ -126,6 +129,7 @@ class Records(UsualRecords[R]):
         """Remove records that were deleted before a time, `most` at once, with what events tell of them; return how many there were."""
         due = await self.store.lock_due(work, before, most)
         if due:
+            await self.removed(work, list(due))
             await self.store.delete_many(work, list(due))
             await work.forget(*due)
         for record_id, version in due.items():
