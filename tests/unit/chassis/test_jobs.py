@@ -198,7 +198,8 @@ async def test_the_tables_leave_nothing_behind(admin_dsn: str) -> None:
     for tables in (subject_keys, dead_letters, system_tables):
         servers.migrate(ai, tables.drop)
     left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-    functions = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname NOT IN ('enter_tenant', 'claim_idempotency_key')"
+    of_roles = "'enter_tenant', 'claim_idempotency_key'"
+    functions = f"SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname NOT IN ({of_roles})"
     async with await psycopg.AsyncConnection.connect(ai.admin) as admin:
         assert await value(admin, left) == await value(admin, functions) == 0
     servers.migrate(ai, system_tables.create)
