@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from stack import doctor as doctors
-from stack import leftovers, table
+from stack import leftovers, mail, table
 from stack.demo.account import Demo
 from stack.events import letters, replay
 from stack.launch import Platform, backing, running
@@ -26,6 +26,7 @@ from stack.wiring import Wiring
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run and look after Kith.")
 app.add_typer(letters.app, name="dead-letters")
 app.add_typer(replay.app, name="replay")
+app.add_typer(mail.app, name="mail")
 app.command("import")(imports.import_file)
 app.command()(exports.export)
 

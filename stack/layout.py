@@ -25,6 +25,7 @@ class Layout:
         self.nats = data / "nats"
         self.streams = self.nats / "jetstream"
         self.logs = data / "logs"
+        self.mail = data / "mail"
         self.state = data / "state.json"
         self.prepared = data / "prepared"
         self.demo = data / "demo.json"

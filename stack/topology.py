@@ -23,10 +23,11 @@ class Service(Process):
 
     port: int
     consumes: tuple[str, ...] = ()
+    mails: bool = False
 
 
 SERVICES: Final = (
-    Service(name="identity", module="services.identity.main", port=7101, admin_port=7201),
+    Service(name="identity", module="services.identity.main", port=7101, admin_port=7201, mails=True),
     Service(name="crm", module="services.crm.main", port=7102, admin_port=7202, consumes=("identity",)),
     Service(name="calendar", module="services.calendar.main", port=7103, admin_port=7203),
     Service(name="billing", module="services.billing.main", port=7104, admin_port=7204),

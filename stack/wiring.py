@@ -21,6 +21,7 @@ from stack.topology import CANARY, EDGE, NATS, OPERATOR, POSTGRES, SERVICES, Ser
 
 LOOPBACK: Final = "127.0.0.1"
 DEMO: Final = "demo"
+MAIL: Final = "KITH_MAIL_"
 CANARIES: Final = ("canary_keeper", "canary_prober")
 
 
@@ -102,7 +103,8 @@ class Wiring:
             "KITH_SERVICE_KEY_FILE": str(self.secrets.service_key(service.name)),
             "KITH_SERVICE_KEYS_FILE": str(self.secrets.service_keys),
         }
-        return {**_inherited(), **said, **(self._of_edge() if service is EDGE else self._of_database(service.name))}
+        own = self._of_edge() if service is EDGE else self._of_database(service.name)
+        return {**_inherited(), **said, **own, **(self._of_mail() if service.mails else {})}
 
     def canary_environment(self) -> dict[str, str]:
         """Return the environment of the canary, which has what a client has and no key."""
@@ -126,10 +128,14 @@ class Wiring:
             "KITH_PAGE_KEY_FILE": str(self.secrets.page_key),
         }
 
+    def _of_mail(self) -> dict[str, str]:
+        """Return what those who send mail need: the caller's mail server, and the folder that stands for one."""
+        given = {name: value for name, value in os.environ.items() if name.startswith(MAIL)}
+        return {**given, "KITH_MAIL_FOLDER": str(self.layout.mail)}
+
 
 def _inherited() -> dict[str, str]:
-    """Return the caller's environment without the stack's own settings, the administrator's URLs among them."""
+    """Return the caller's environment without the stack's own settings, the administrator's URLs among them, and the mail server's."""
     own = tuple(f"KITH_{name.upper()}" for name in Settings.model_fields)
-    return {
-        name: value for name, value in os.environ.items() if name not in own and not name.startswith(tuple(f"{each}__" for each in own))
-    }
+    left_out = (MAIL, *(f"{each}__" for each in own))
+    return {name: value for name, value in os.environ.items() if name not in own and not name.startswith(left_out)}

@@ -106,6 +106,10 @@ ISOLATION_LAST_ROUND = Gauge(
 JOB_LAST_SUCCESS = Gauge("kith_job_last_success_timestamp_seconds", "When the job last ended well, in seconds since 1970.", ("job",))
 JOB_DURATION = Histogram("kith_job_duration_seconds", "Duration of a job's run.", ("job", "error_type"), buckets=CALL_BUCKETS)
 
+# Mail.
+MAILS = Counter("kith_mails_total", "Mails that were tried, by what became of them: sent, put_off, given_up.", ("kind", "outcome"))
+MAIL_OLDEST_AGE = Gauge("kith_mail_oldest_age_seconds", "Age of the oldest mail that is not sent yet.")
+
 # The process.
 EVENT_LOOP_LAG = Gauge("kith_event_loop_lag_seconds", "How late the event loop ran its last heartbeat.")
 READY = Gauge("kith_ready", "1 while the process takes calls.")
