@@ -52,7 +52,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EdgeSett
             "service_keys_file": folder / "keys",
             "nats_url": "nats://127.0.0.1:1",
             "rate_scale": 1e6,
-            "body_seconds": 0.3,
+            "body_seconds": 60,
             "upload_bytes": 3_000_000,
         }
         return EdgeSettings(**(given | changed))

@@ -1,5 +1,6 @@
 """Bodies: JSON to messages."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -180,8 +181,9 @@ async def test_a_body_of_more_than_a_mebibyte_is_refused(call: Client, shop: Sho
     assert (answer.status, answer.code, len(shop.seen)) == (413, "BODY_TOO_LARGE", before)
 
 
-async def test_a_slow_body_is_given_up(call: Client) -> None:
-    answer = await call("POST", "/v1/echo", chunks=[b"{", b" ", b" ", b" ", b"}"], pause=0.1)
+async def test_a_slow_body_is_given_up(edge_with: Callable[..., Client]) -> None:
+    hasty = edge_with(body_seconds=0.3)
+    answer = await hasty("POST", "/v1/echo", chunks=[b"{", b" ", b" ", b" ", b"}"], pause=0.1)
     assert (answer.status, answer.code, answer.headers["connection"]) == (408, "DEADLINE_EXCEEDED", "close")
 
 

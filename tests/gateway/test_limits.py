@@ -1,6 +1,7 @@
 """Rate limits: fair by principal, bounded in memory, told in headers."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from chassis.errors import Reason
 from gateway.addresses import block
-from gateway.limits import Buckets, Rate
+from gateway.limits import Buckets, Rate, TierLimit
 from tests.gateway.shop.client import Client
 
 TIGHT = {"rate_scale": 1, "rate_limits": {"READ": {"principal": {"count": 60, "burst": 2}, "tenant": {"count": 60, "burst": 3}}}}
@@ -21,35 +22,38 @@ class Clock:
         return self.now
 
 
-async def test_what_is_left_is_told(edge_with) -> None:
-    call = edge_with(**TIGHT)
+@pytest.fixture
+def tight(edge_with: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> Client:
+    """An edge with narrow limits, for which no time passes: on a slow machine buckets would fill up meanwhile."""
+    monkeypatch.setattr(TierLimit.__init__, "__kwdefaults__", {"clock": Clock()})
+    return edge_with(**TIGHT)
+
+
+async def test_what_is_left_is_told(tight: Client) -> None:
     headers = {"authorization": "Bearer t1/u1"}
-    answers = [await call("GET", "/v1/shelves/1", headers=headers) for _ in range(3)]
+    answers = [await tight("GET", "/v1/shelves/1", headers=headers) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert [answer.headers["ratelimit"] for answer in answers] == ['"read";r=1;t=1', '"read";r=0;t=2', '"read";r=0;t=1']
     assert answers[0].headers["ratelimit-policy"] == '"read";q=60;w=60, "read-tenant";q=60;w=60'
     assert (answers[2].code, answers[2].headers["retry-after"]) == (Reason.RATE_LIMITED, "1")
 
 
-async def test_another_user_of_the_tenant_has_a_bucket_of_their_own_in_the_tenants(edge_with) -> None:
-    call = edge_with(**TIGHT)
+async def test_another_user_of_the_tenant_has_a_bucket_of_their_own_in_the_tenants(tight: Client) -> None:
     said = [
-        (await call("GET", "/v1/shelves/1", headers={"authorization": f"Bearer {who}"})).status
+        (await tight("GET", "/v1/shelves/1", headers={"authorization": f"Bearer {who}"})).status
         for who in ("t/a", "t/a", "t/b", "t/b", "x/a")
     ]
     assert said == [200, 200, 200, 429, 200]
 
 
-async def test_strangers_are_counted_by_address_and_refused_calls_count_too(edge_with) -> None:
-    call = edge_with(**TIGHT)
-    assert [(await call("GET", "/v1/shelves/1")).status for _ in range(3)] == [401, 401, 429]
+async def test_strangers_are_counted_by_address_and_refused_calls_count_too(tight: Client) -> None:
+    assert [(await tight("GET", "/v1/shelves/1")).status for _ in range(3)] == [401, 401, 429]
 
 
-async def test_tiers_do_not_share(edge_with) -> None:
-    call = edge_with(**TIGHT)
+async def test_tiers_do_not_share(tight: Client) -> None:
     for _ in range(3):
-        await call("GET", "/v1/probes/1")
-    assert (await call("POST", "/v1/shelves", {})).status == 200
+        await tight("GET", "/v1/probes/1")
+    assert (await tight("POST", "/v1/shelves", {})).status == 200
 
 
 async def test_more_requests_than_the_edge_takes_are_refused(edge_with) -> None:
@@ -107,9 +111,8 @@ def test_an_unknown_tier_stops_the_start(settings) -> None:
         settings(rate_limits={"NOSUCH": {"principal": {"count": 1, "burst": 1}}})
 
 
-async def test_health_is_never_limited(edge_with) -> None:
-    call: Client = edge_with(**TIGHT)
-    assert {(await call("GET", "/livez")).status for _ in range(5)} == {200}
+async def test_health_is_never_limited(tight: Client) -> None:
+    assert {(await tight("GET", "/livez")).status for _ in range(5)} == {200}
 
 
 def test_edges_that_tell_each_other_what_they_counted_hold_one_limit() -> None:

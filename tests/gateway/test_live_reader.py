@@ -72,7 +72,7 @@ async def test_the_end_comes_after_what_waits_and_is_final(reader: Reader) -> No
     assert [each.id for each in await reader.take()] == ["a"]
     assert await reader.take() == []
     assert reader.ending is ENDED
-    await asyncio.wait_for(reader.cut.wait(), 1)
+    await asyncio.wait_for(reader.cut.wait(), 60)
 
 
 def test_permissions_decide_what_is_seen() -> None:

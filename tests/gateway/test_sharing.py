@@ -66,7 +66,7 @@ Make = Callable[[Bus], Edge]
 
 @pytest.fixture
 async def edge(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
-    monkeypatch.setattr(sharing, "PAUSE", 0.005)
+    monkeypatch.setattr(sharing, "PAUSE", 0)  # a turn of the loop each
     made: list[Edge] = []
 
     def make(bus: Bus) -> Edge:
@@ -80,7 +80,9 @@ async def edge(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
 
 
 async def told() -> None:
-    await asyncio.sleep(0.05)
+    """Give every edge some turns, in which it tells what it counted."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def test_what_one_edge_let_through_another_counts(edge: Make) -> None:

@@ -145,7 +145,7 @@ class Shop(grpc.GenericRpcHandler):
             for number in range(request.count):
                 if request.HasField("fail_after") and number == request.fail_after:
                     await self._fail(context)
-                yield kind(content_type="text/csv", data=b"%d," % number, extensions=[] if number else [name])
+                yield kind(content_type="text/csv", data=(b"%d," % number).ljust(request.size), extensions=[] if number else [name])
                 self.written = number + 1
         except (asyncio.CancelledError, GeneratorExit):
             self.cancelled += 1
