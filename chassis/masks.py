@@ -29,6 +29,16 @@ def apply(before: M, wanted: M, mask: FieldMask, *, field: str = "update_mask") 
     return after
 
 
+def taken(wanted: M) -> M:
+    """Return a new resource as it is wanted; what only the server fills in, or what nobody here knows, is not taken over."""
+    new = type(wanted)()
+    new.CopyFrom(wanted)
+    new.DiscardUnknownFields()
+    for name in _output_only(wanted.DESCRIPTOR):
+        new.ClearField(name)
+    return new
+
+
 def changed(before: Message, after: Message) -> FieldMask:
     """Return the top-level fields in which two states of a resource differ, without those that the server keeps itself."""
     names = [
@@ -51,11 +61,16 @@ def _paths(wanted: Message, mask: FieldMask, field: str) -> Iterable[str]:
 
 
 @lru_cache(maxsize=512)
+def _output_only(descriptor: Descriptor) -> frozenset[str]:
+    return frozenset(each.name for each in descriptor.fields if each.name in SERVER_OWNED or _is_output_only(each))
+
+
+@lru_cache(maxsize=512)
 def _writable(descriptor: Descriptor) -> frozenset[str]:
-    return frozenset(each.name for each in descriptor.fields if each.name not in SERVER_OWNED and not _output_only(each))
+    return frozenset(each.name for each in descriptor.fields) - _output_only(descriptor)
 
 
-def _output_only(descriptor: FieldDescriptor) -> bool:
+def _is_output_only(descriptor: FieldDescriptor) -> bool:
     behaviors = descriptor.GetOptions().Extensions[field_behavior_pb2.field_behavior]
     return field_behavior_pb2.FieldBehavior.OUTPUT_ONLY in behaviors
 

@@ -64,7 +64,7 @@ class Records(ABC, Generic[M]):
 
     async def create(self, work: UnitOfWork, wanted: M) -> M:
         """Keep a new record and say so; what only the server may fill in is not taken over."""
-        draft = self.new(work, masks.apply(self.kind(), wanted, FieldMask(paths=["*"])))
+        draft = self.new(work, masks.taken(wanted))
         await self.settle(work, [draft])
         await self.write_new(work, [draft])
         return draft.outcome()

@@ -165,9 +165,14 @@ def tidy(phones: "Sequence[Phone]", region: str, known: "Mapping[str, Phone]") -
         phone.label = phone.label.strip()
 
 
-def has_new(phones: "Sequence[Phone]", before: "Sequence[Phone]") -> bool:
-    """Say whether there is a number that the record did not have before, so that the region is needed to read it."""
-    return not {phone.number for phone in phones} <= {phone.number for phone in before}
+def needs_region(phones: "Sequence[Phone]", before: "Sequence[Phone]") -> bool:
+    """Say whether there is a number that the record did not have before and that is read differently from region to region."""
+    known = {phone.number for phone in before}
+    return any(phone.number not in known and not _is_international(phone.number) for phone in phones)
+
+
+def _is_international(typed: str) -> bool:
+    return _AROUND.sub("", typed[:LENGTH]).startswith(_PLUS)
 
 
 def check(phones: "Sequence[Phone]") -> Iterator[Violation]:

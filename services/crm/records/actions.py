@@ -59,8 +59,8 @@ class Records(UsualRecords[R]):
 
     async def settle(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
         """Bring drafts to the form in which they are kept; refuse each that breaks a rule or names what is not there."""
-        new_phones = any(phones.has_new(draft.after.phones, draft.before.phones) for draft in drafts)
-        region = await self.regions.of(work) if new_phones else ""
+        needs_region = any(phones.needs_region(draft.after.phones, draft.before.phones) for draft in drafts)
+        region = await self.regions.of(work) if needs_region else ""
         for draft in drafts:
             draft.settle(lambda before, after: self.tidy(before, after, region), self.check)
         await self.check_references(work, [draft for draft in drafts if draft.changes])

@@ -34,6 +34,20 @@ def test_a_star_replaces_every_field(before: Contact, wanted: Contact) -> None:
     assert masks.apply(before, wanted, FieldMask(paths=["*"])) == wanted
 
 
+@given(wanted=contacts, owned=st.builds(Contact, id=st.text(max_size=3), etag=st.text(max_size=3), display_name=st.text(max_size=3)))
+def test_a_new_resource_is_what_a_star_makes_of_none(wanted: Contact, owned: Contact) -> None:
+    wanted.MergeFrom(owned)
+    assert masks.taken(wanted) == masks.apply(Contact(), wanted, FieldMask(paths=["*"]))
+
+
+def test_a_new_resource_has_nothing_that_is_not_known_here() -> None:
+    unknown = b"\xfa\x7f\x02hi"  # field 2047, two bytes
+    assert (
+        masks.taken(Contact.FromString(Contact(title="Buyer").SerializeToString() + unknown)).SerializeToString()
+        == Contact(title="Buyer").SerializeToString()
+    )
+
+
 @given(before=contacts, wanted=contacts)
 def test_without_a_mask_the_set_fields_count(before: Contact, wanted: Contact) -> None:
     after = masks.apply(before, wanted, FieldMask())

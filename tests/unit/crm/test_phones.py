@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
 
+from kith.crm.v1.parts_pb2 import Phone
 from services.crm.parts import phones
 
 
@@ -38,6 +39,26 @@ def test_a_number_is_read_in_the_region_of_its_tenant(typed: str, region: str, e
 @pytest.mark.parametrize("typed", ["123-4567", "911", "call me", "n/a", "+", "555 123 4567 ask for Ann", "1" * 40, "+999 1"])
 def test_what_nobody_could_dial_has_no_e164_form(typed: str) -> None:
     assert phones.read(typed, "US") == ("", "")
+
+
+_INTERNATIONAL = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", " ", "'", "=", '="', "tel:", "'tel:"]),
+        st.sampled_from(["+", "\N{FULLWIDTH PLUS SIGN}"]),
+        st.from_regex(r"[1-9][0-9 ().\-/x#A-Za-z;=,]{0,24}", fullmatch=True),
+        st.sampled_from(["", '"', " ext. 7", ";ext=12"]),
+    ),
+)
+
+
+@given(_INTERNATIONAL, st.sampled_from(["GB", "US", "DE", "IT", "JP"]))
+def test_an_international_number_is_the_same_in_every_region(typed: str, region: str) -> None:
+    phone, other = Phone(number=typed), Phone(number="020 7946 0958")
+    assert not phones.needs_region([phone], [])
+    assert phones.needs_region([phone, other], [])
+    assert not phones.needs_region([phone, other], [other])
+    assert phones.read(typed, region) == phones.read(typed, "")
 
 
 def test_a_national_number_without_a_region_has_no_e164_form() -> None:
