@@ -18,6 +18,7 @@ from chassis.clients import Clients
 from chassis.clients.clients import OPTIONS
 from chassis.contract import ContractError
 from chassis.database import Database, root_key
+from chassis.environment import load
 from chassis.events import foreign_keys, subject_keys
 from chassis.events.broadcast import Broadcast
 from chassis.events.broker import Broker
@@ -35,7 +36,7 @@ from chassis.interceptors.telemetry import Telemetry
 from chassis.jobs import Job, Jobs
 from chassis.jobs.purge import Purge
 from chassis.sealing.keys import Memory
-from chassis.settings import ServiceSettings, load
+from chassis.settings import ServiceSettings
 from chassis.telemetry.health import Check, Health
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started
@@ -95,14 +96,14 @@ class App(Generic[S]):
         """Come up from the bottom, wait, and let the stack go down: events and jobs first, then calls, then what they stand on."""
         settings = self._settings
         pages.use_key(b64decode(settings.page_key_file.read_bytes()))
-        system_dsn = settings.system_dsn.get_secret_value()
+        system_dsn = settings.system_dsn.reveal()
         async with AsyncExitStack() as stack:
             enter = stack.enter_async_context
             vault = Vault(LocalMasterKey.read(settings.master_key_file))
             keys = Memory(await root_key.load(system_dsn, vault, self._name))
-            database = await enter(Database(settings.database_dsn.get_secret_value(), size=settings.database_pool, keys=keys))
+            database = await enter(Database(settings.database_dsn.reveal(), size=settings.database_pool, keys=keys))
             trust = await self._trust(stack)
-            broker = await enter(Broker(settings.nats_url.get_secret_value(), name=self._name))
+            broker = await enter(Broker(settings.nats_url.reveal(), name=self._name))
             await enter(Broadcast(broker, contract.session_ended(), trust.end_session))
             clients = await enter(Clients(settings.upstreams, trust.signer))
             wiring = await enter(self._wire(Platform(settings=settings, database=database, clients=clients, vault=vault)))
@@ -130,7 +131,7 @@ class App(Generic[S]):
             handlers=wiring.handlers,
             database=database,
             opener=lambda source: subject_keys.local() if source == self._name else foreign_keys.remote(source, clients),
-            dsn=self._settings.system_dsn.get_secret_value(),
+            dsn=self._settings.system_dsn.reveal(),
         )
 
     def _server(self, wiring: Wiring, trust: Trust, database: Database) -> server.Server:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import BaseModel, Field
-
 from chassis.errors import Reason
 from chassis.telemetry import metrics
 from gateway.problems import Header, Problem
@@ -17,15 +15,21 @@ Clock = Callable[[], float]
 MAX_KEYS: Final = 200_000  # principals that are remembered in one table, about 30 MB; the least recently seen are forgotten first
 
 
-class Rate(BaseModel, frozen=True):
-    """So many calls in so many seconds, of which `burst` may come at once."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """So many calls in so many seconds, of which `burst` may come at once. ValueError if none may ever come."""
 
-    count: float = Field(gt=0)
-    seconds: float = Field(default=60, gt=0)
-    burst: int = Field(ge=1)
+    count: float
+    seconds: float = 60
+    burst: int
+
+    def __post_init__(self) -> None:
+        if not (self.count > 0 and self.seconds > 0 and self.burst >= 1):
+            raise ValueError("must give a rate a count and seconds above 0, and a burst of at least 1")
 
 
-class Tier(BaseModel, frozen=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
     """The limits of one tier: of each principal, and of its whole tenant."""
 
     principal: Rate

@@ -12,9 +12,9 @@ from chassis import collecting, ending
 from chassis import contract as contracts
 from chassis.background import task
 from chassis.clients import Clients
+from chassis.environment import load
 from chassis.events.broker import Broker
 from chassis.events.foreign_keys import remote
-from chassis.settings import load
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started
 from chassis.tokens.trust import Trust, key_set_service
@@ -69,7 +69,7 @@ async def run(settings: EdgeSettings) -> None:
         principals = TokenPrincipals(trust.users)
         clients = await stack.enter_async_context(Clients(settings.upstreams, trust.signer))
         openers = {each.service: remote(each.service, clients) for each in contracts.live_events()}
-        broker = Broker(settings.nats_url.get_secret_value(), name=NAME)
+        broker = Broker(settings.nats_url.reveal(), name=NAME)
         live = Live(settings, trust, broker, kinds(contract), openers)
         edge, health = build(settings, contract, upstreams, principals=principals, service_token=trust.signer.token, own=own(live))
         probes = Probes(health, host=settings.host, port=settings.admin_port)

@@ -58,7 +58,7 @@ class Smtp:
             hostname=settings.mail_host,
             port=settings.mail_port,
             username=settings.mail_user or None,
-            password=settings.mail_password.get_secret_value() or None,
+            password=settings.mail_password.reveal() or None,
             timeout=settings.mail_timeout,
             use_tls=settings.mail_tls is Tls.IMPLICIT,
             start_tls=settings.mail_tls is Tls.STARTTLS,

@@ -1,14 +1,16 @@
 """What crm reads from its environment beyond what every service does."""
 
-from pydantic import Field
+from dataclasses import dataclass
 
+from chassis.environment import setting
 from chassis.settings import ServiceSettings
 
 
+@dataclass(frozen=True, kw_only=True)
 class CrmSettings(ServiceSettings):
     """Settings of crm."""
 
-    search_miss_days: int = Field(30, ge=1, description="Days that the report of vain searches keeps what nobody searches for any more.")
-    runs_at_once: int = Field(
-        3, ge=1, le=20, description="Imports and reverts that are done side by side; each may keep a connection of the pool throughout."
+    search_miss_days: int = setting(30, least=1, says="Days that the report of vain searches keeps what nobody searches for any more.")
+    runs_at_once: int = setting(
+        3, least=1, most=20, says="Imports and reverts that are done side by side; each may keep a connection of the pool throughout."
     )

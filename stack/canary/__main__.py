@@ -9,7 +9,7 @@ import structlog
 
 from chassis import contract, ending
 from chassis.background import task
-from chassis.settings import load
+from chassis.environment import load
 from chassis.telemetry.health import Health
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started
@@ -33,8 +33,8 @@ async def run(settings: CanarySettings) -> None:
         stack.push_async_callback(asyncio.to_thread, probes.stop)
         await stack.enter_async_context(task(health.watch(), name="health"))
         edge = await stack.enter_async_context(httpx.AsyncClient(base_url=settings.canary_edge))
-        keeper = Organisation(edge, "keeper", settings.canary_keeper_password.get_secret_value())
-        prober = Organisation(edge, "prober", settings.canary_prober_password.get_secret_value())
+        keeper = Organisation(edge, "keeper", settings.canary_keeper_password.reveal())
+        prober = Organisation(edge, "prober", settings.canary_prober_password.reveal())
         canary = Canary(Image(tuple(contract.image().file)), keeper, prober, round_seconds=settings.canary_round_seconds)
         async with task(canary.run(), name="rounds"):
             health.started = True

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chassis.environment import Secret
 from gateway.contract import Contract
 from gateway.main import build
 from gateway.principals import Principal
@@ -50,7 +51,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EdgeSett
             "public_url": ORIGIN,
             "service_key_file": folder / "key",
             "service_keys_file": folder / "keys",
-            "nats_url": "nats://127.0.0.1:1",
+            "nats_url": Secret("nats://127.0.0.1:1"),
             "rate_scale": 1e6,
             "body_seconds": 60,
             "upload_bytes": 3_000_000,

@@ -124,7 +124,7 @@ async def test_the_key_set_may_be_kept(call: Client) -> None:
 
 
 async def test_forwarded_addresses_are_believed_only_from_our_proxies(edge_with, shop: Shop) -> None:
-    behind = edge_with(trusted_proxies="192.0.2.0/24, 10.0.0.0/8")
+    behind = edge_with(trusted_proxies=("192.0.2.0/24", "10.0.0.0/8"))
     for forwarded, expected in [
         ("203.0.113.9", "203.0.113.9"),
         ("198.51.100.1, 203.0.113.9, 10.1.1.1", "203.0.113.9"),
@@ -139,7 +139,7 @@ async def test_forwarded_addresses_are_believed_only_from_our_proxies(edge_with,
 
 
 async def test_only_listed_origins_may_read_answers(edge_with) -> None:
-    call = edge_with(cors_origins="https://app.test")
+    call = edge_with(cors_origins=("https://app.test",))
     allowed = await call("GET", "/v1/probes/1", headers={"origin": "https://app.test"})
     assert (allowed.headers["access-control-allow-origin"], allowed.headers["vary"]) == ("https://app.test", "origin")
     assert "access-control-allow-credentials" not in allowed.headers

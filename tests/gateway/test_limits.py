@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.environment import SettingsError, read
 from chassis.errors import Reason
 from gateway.addresses import block
-from gateway.limits import Buckets, Rate, TierLimit
+from gateway.limits import Buckets, Rate, Tier, TierLimit
+from gateway.settings import EdgeSettings
 from tests.gateway.shop.client import Client
 
-TIGHT = {"rate_scale": 1, "rate_limits": {"READ": {"principal": {"count": 60, "burst": 2}, "tenant": {"count": 60, "burst": 3}}}}
+TIGHT = {"rate_scale": 1, "rate_limits": {"READ": Tier(principal=Rate(count=60, burst=2), tenant=Rate(count=60, burst=3))}}
 
 
 class Clock:
@@ -106,9 +108,39 @@ def test_a_customer_of_ipv6_is_one_block() -> None:
     assert block("unix") == "unix"
 
 
-def test_an_unknown_tier_stops_the_start(settings) -> None:
-    with pytest.raises(ValueError, match="NOSUCH"):
-        settings(rate_limits={"NOSUCH": {"principal": {"count": 1, "burst": 1}}})
+def limits(said: str) -> dict[str, Tier]:
+    keys = {"KITH_SERVICE_KEY_FILE": "key", "KITH_SERVICE_KEYS_FILE": "keys", "KITH_NATS_URL": "nats://127.0.0.1:1"}
+    return read(EdgeSettings, {"KITH_PORT": "8080", "KITH_ADMIN_PORT": "7200", **keys, "KITH_RATE_LIMITS": said}).rate_limits
+
+
+def test_limits_are_said_by_tier() -> None:
+    said = (
+        '{"WRITE": {"principal": {"count": 9, "seconds": 3, "burst": 4}}, "READ": {"principal": {"count": 1, "burst": 1}, "tenant": null}}'
+    )
+    assert limits(said) == {
+        "WRITE": Tier(principal=Rate(count=9, seconds=3, burst=4)),
+        "READ": Tier(principal=Rate(count=1, burst=1)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('{"NOSUCH": {"principal": {"count": 1, "burst": 1}}}', "knows no tier NOSUCH"),
+        ('{"READ": {}}', "rates principal"),
+        ('{"READ": 1}', "rates principal"),
+        ('{"READ": {"principal": 1}}', "rates principal"),
+        ('{"READ": {"principal": {"count": 1}}}', "count, seconds and burst"),
+        ('{"READ": {"principal": {"count": "1", "burst": 1}}}', "count, seconds and burst"),
+        ('{"READ": {"principal": {"count": 1, "burst": 1}, "other": {"count": 1, "burst": 1}}}', "rates principal"),
+        ('{"READ": {"principal": {"count": 0, "burst": 1}}}', "count and seconds above 0"),
+        ('{"READ": {"principal": {"count": 1, "burst": 0}}}', "a burst of at least 1"),
+        ("60", "must be a JSON object"),
+    ],
+)
+def test_a_limit_that_cannot_be_stops_the_start(said: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=f"^KITH_RATE_LIMITS: .*{why}"):
+        limits(said)
 
 
 async def test_health_is_never_limited(tight: Client) -> None:

@@ -10,7 +10,18 @@ import pytest
 from chassis.loading import absent
 from stack.topology import EDGE, ROOT, SERVICES
 
-EVERYWHERE = {"aiosmtplib", "alembic", "charset_normalizer", "greenlet", "httpx", "opentelemetry.sdk", "rich", "sqlalchemy.orm", "typer"}
+EVERYWHERE = {
+    "aiosmtplib",
+    "alembic",
+    "charset_normalizer",
+    "greenlet",
+    "httpx",
+    "opentelemetry.sdk",
+    "pydantic",
+    "rich",
+    "sqlalchemy.orm",
+    "typer",
+}
 NOT_AT_THE_EDGE = {"lark", "phonenumbers", "procrastinate", "psycopg", "sqlalchemy"}
 
 

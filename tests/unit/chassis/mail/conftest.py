@@ -15,7 +15,7 @@ from chassis.context import NO_TENANT, Request, enter
 from chassis.database import Database, unit_of_work
 from chassis.mail import Kind, Post, delivery, table
 from chassis.mail.delivery import Delivery
-from chassis.mail.settings import MailSettings
+from chassis.mail.settings import MailSettings, Tls
 from chassis.mail.templates import Templates
 from chassis.vault import LocalMasterKey, Vault
 from tests.unit.chassis import servers
@@ -101,7 +101,7 @@ def deliver(with_mails: Served, vault: Vault, templates: Templates, mail_server:
             **{
                 "mail_host": HOST,
                 "mail_port": mail_server.port or 1,
-                "mail_tls": "none",
+                "mail_tls": Tls.NONE,
                 "mail_from": "Kith <no-reply@example.com>",
                 "mail_timeout": 20,
                 **replaced,

@@ -11,8 +11,10 @@ from psycopg.errors import InsufficientPrivilege
 from chassis import ids
 from chassis.context import NO_TENANT, Request, enter
 from chassis.database import Database, unit_of_work
+from chassis.environment import Secret
 from chassis.mail import Post, delivery
 from chassis.mail.delivery import TRIES, pause
+from chassis.mail.settings import Tls
 from chassis.vault import Vault
 from tests.unit.chassis.mail.conftest import GREETING, TO, Deliver, Put, Waiting
 from tests.unit.chassis.mail.servers import DROP, HANG, MailServer, certificate, serving
@@ -262,7 +264,7 @@ async def test_connections_are_encrypted_and_the_user_signs_in(
         "implicit": {"implicit": context, "auth_require_tls": False},  # it does not see that it speaks TLS
     }
     await put()
-    signing_in = {"mail_tls": tls, "mail_user": "kith", "mail_password": "open sesame"}
+    signing_in = {"mail_tls": Tls(tls), "mail_user": "kith", "mail_password": Secret("open sesame")}
     async with serving(mail_server, authenticator=mail_server.sign_in, **options[tls]), deliver(**signing_in):
         await eventually(lambda: none_waits(waiting))
     assert len(mail_server.taken) == 1
@@ -276,7 +278,7 @@ async def test_no_mail_goes_over_a_connection_that_is_not_what_the_settings_say(
 ) -> None:
     _, context = certificate(tmp_path)
     await put()
-    async with serving(mail_server, **({} if server == "plain" else {"tls_context": context})), deliver(mail_tls="starttls"):
+    async with serving(mail_server, **({} if server == "plain" else {"tls_context": context})), deliver(mail_tls=Tls.STARTTLS):
         await eventually(lambda: tried(waiting, 1))
     assert mail_server.shown == 0
 

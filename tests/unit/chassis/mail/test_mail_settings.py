@@ -3,30 +3,29 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
+from chassis.environment import SettingsError, read
 from chassis.mail.settings import MailSettings
 
-SERVER = {"mail_host": "mail.example.com", "mail_from": "Kith <no-reply@example.com>"}
+SERVER = {"KITH_MAIL_HOST": "mail.example.com", "KITH_MAIL_FROM": "Kith <no-reply@example.com>"}
 
 
 @pytest.mark.parametrize(
     ("settings", "wrong"),
     [
-        ({}, "mail_folder"),
-        ({"mail_host": "mail.example.com"}, "mail_from"),
-        ({**SERVER, "mail_from": "nobody"}, "mail_from"),
-        ({**SERVER, "mail_from": "a@example.com\nBcc: b@example.com"}, "mail_from"),
-        ({**SERVER, "mail_tls": "none", "mail_password": "secret"}, "mail_password"),
-        ({**SERVER, "mail_tls": "ssl3"}, "mail_tls"),
+        ({}, "KITH_MAIL_FOLDER"),
+        ({"KITH_MAIL_HOST": "mail.example.com"}, "KITH_MAIL_FROM"),
+        ({**SERVER, "KITH_MAIL_FROM": "nobody"}, "KITH_MAIL_FROM"),
+        ({**SERVER, "KITH_MAIL_FROM": "a@example.com\nBcc: b@example.com"}, "KITH_MAIL_FROM"),
+        ({**SERVER, "KITH_MAIL_TLS": "none", "KITH_MAIL_PASSWORD": "secret"}, "KITH_MAIL_PASSWORD"),
+        ({**SERVER, "KITH_MAIL_TLS": "ssl3"}, "KITH_MAIL_TLS"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, str], wrong: str) -> None:
-    with pytest.raises(ValidationError) as refusal:
-        MailSettings.model_validate(settings)
-    assert wrong in {error["loc"][0] for error in refusal.value.errors()}
+    with pytest.raises(SettingsError, match=f"^{wrong}: must .*"):
+        read(MailSettings, settings)
 
 
 def test_a_server_or_a_folder_is_enough() -> None:
-    assert MailSettings.model_validate(SERVER).mail_folder is None
-    assert not MailSettings.model_validate({"mail_folder": Path("box")}).mail_host
+    assert read(MailSettings, SERVER).mail_folder is None
+    assert read(MailSettings, {"KITH_MAIL_FOLDER": "box"}).mail_folder == Path("box")
