@@ -32,7 +32,7 @@ def safe(cell: str) -> str:
 
 def unguarded(cell: str) -> str:
     """Return the cell that `safe` made this one of; one that it did not make stays as it is."""
-    return _GUARD.sub("", cell, count=1) if cell.startswith("'") else cell
+    return cell[1:] if _GUARD.match(cell) else cell
 
 
 def lines(rows: Iterable[Sequence[str]]) -> bytes:

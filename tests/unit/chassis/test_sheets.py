@@ -21,7 +21,7 @@ def test_a_formula_is_guarded_and_comes_back(cell: str) -> None:
     assert sheets.unguarded(f"'{cell}") == cell
 
 
-@pytest.mark.parametrize("cell", ["", "Ann", "'tis", "1-1", "''", " =1"])
+@pytest.mark.parametrize("cell", ["", "Ann", "'tis", "1-1", "''", " =1", "'1'="])
 def test_any_other_cell_stays_as_it_is(cell: str) -> None:
     assert sheets.safe(cell) == cell == sheets.unguarded(cell)
 
