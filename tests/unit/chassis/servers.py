@@ -44,7 +44,7 @@ async def postgres(folder: Path) -> AsyncIterator[str]:
     """Yield the administrator's DSN of a fresh server that forgets everything fast."""
     layout = Layout(folder)
     layout.create()
-    settings = Settings(postgres={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"})
+    settings = Settings(ready_timeout=240, postgres={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"})
     cluster = Cluster(layout, settings, port=free_port(), password=secrets.token_hex(8))
     await cluster.create()
     child = Child(cluster.command(), lambda _: None)
@@ -110,7 +110,7 @@ async def nats_server(folder: Path) -> AsyncIterator[Nats]:
         log=folder / "log",
         address=f"127.0.0.1:{port}",
         probe=answers,
-        ready_timeout=20,
+        ready_timeout=120,
         stop_timeout=10,
     )
     server = Nats(f"nats://127.0.0.1:{port}", Child(command, lambda _: None))

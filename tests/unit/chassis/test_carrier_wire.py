@@ -19,7 +19,7 @@ from kith.common.v1.carrier_pb2 import CarriedAnswer, CarriedCall, CarryRequest,
 from tests.unit.chassis.moving import eventually
 
 ECHO = "/echo"
-PATIENCE = 5.0
+PATIENCE = 60.0
 NOBODY: Any = None
 
 
@@ -140,7 +140,7 @@ async def test_a_ticket_opens_one_lane(carrier: Carrier) -> None:
     good = await ticket(carrier)
     async with client(carrier, good) as guest:
         assert await guest.hear() == CarryResponse()
-        guest.say(CarryRequest(calls=[CarriedCall(id=7, path=ECHO, message=b"hello", seconds=1)]).SerializeToString())
+        guest.say(CarryRequest(calls=[CarriedCall(id=7, path=ECHO, message=b"hello", seconds=PATIENCE)]).SerializeToString())
         assert (await guest.hear()).answers == [CarriedAnswer(id=7, message=b"hello")]
         assert await refuses(carrier, good)
 

@@ -51,10 +51,10 @@ async def test_thousands_of_tenants_on_one_connection_never_meet(served: Served)
     async def never_meet() -> None:
         async with database(served) as opened:
             asked = Requests(opened, TENANTS, seed=SEED)
-            kinds = ((asked.read, 60), (asked.write, 25), (asked.fail, 10), (asked.say_nonsense, 5), (asked.wait, 0.3))
+            kinds = ((asked.read, 60), (asked.write, 25), (asked.fail, 10), (asked.say_nonsense, 5), (asked.wait, 0.2))
             await asked.ask(6000, *kinds)
             assert await asked.came_out_right(served) > 500
-        assert asked.ends["NoneType"] > 3500
+        assert asked.ends["NoneType"] > 3000
         failures = {"CancelledError", "InvalidTextRepresentation", "KeyError", "QueryCanceled", "GivenUpError", "DivisionByZero"}
         assert asked.ends.keys() == {"NoneType", *failures}
 
@@ -64,18 +64,20 @@ async def test_thousands_of_tenants_on_one_connection_never_meet(served: Served)
 async def test_nor_do_they_while_connections_end(served: Served) -> None:
     dice = random.Random(SEED)
 
-    async def end_some(over: asyncio.Event) -> None:
+    async def end_some(asked: Requests, over: asyncio.Event) -> None:
         async with await psycopg.AsyncConnection.connect(served.admin, autocommit=True) as admin:
             while not over.is_set():
-                await asyncio.sleep(dice.uniform(0, 0.02))
+                enough = asked.ends.total() + dice.randrange(40)  # answers, not seconds: a slow machine would get nowhere
+                while asked.ends.total() < enough and not over.is_set():  # noqa: ASYNC110 - it is other tasks' doing
+                    await asyncio.sleep(0)
                 await admin.execute(END_ONE)
 
     async def never_meet() -> None:
         async with database(served) as opened:
             asked = Requests(opened, TENANTS, seed=SEED)
             over = asyncio.Event()
-            ending = asyncio.create_task(end_some(over))
-            await asked.ask(3000, (asked.read, 60), (asked.write, 30), (asked.fail, 5), (asked.wait, 0.3))
+            ending = asyncio.create_task(end_some(asked, over))
+            await asked.ask(3000, (asked.read, 60), (asked.write, 30), (asked.fail, 5), (asked.wait, 0.2))
             over.set()
             await ending
             assert asked.ends["LostError"] > 20
@@ -126,7 +128,7 @@ async def _all_is_well(opened: Database, served: Served) -> None:
     """Ask again now that nothing disturbs: there are as many connections as ever, and each answers."""
     asked = Requests(opened, TENANTS, seed=SEED)
     await asked.ask(300, (asked.read, 1), (asked.write, 1))
-    assert asked.ends.keys() <= {"NoneType", "CancelledError", "GivenUpError", "DivisionByZero"}
+    assert asked.ends.keys() <= {"NoneType", "CancelledError", "GivenUpError", "DivisionByZero", "QueryCanceled"}
     assert await asked.came_out_right(served) > 50
 
 

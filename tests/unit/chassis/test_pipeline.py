@@ -58,7 +58,7 @@ TENANTS = [ids.new() for _ in range(40)]
 @pytest.fixture(scope="module")
 async def served(admin_dsn: str) -> Served:
     """A database in which every tenant said its own name."""
-    made = await servers.database(admin_dsn, "billing")
+    made = await servers.database(admin_dsn, "notes")
     servers.migrate(made, lambda op: (METADATA.create_all(op.get_bind()), tenancy.protect(op, "notes")))
     async with await psycopg.AsyncConnection.connect(made.admin, autocommit=True) as admin:
         for tenant in TENANTS:
@@ -181,7 +181,7 @@ async def test_whoever_is_under_way_hears_of_a_lost_connection_and_the_next_gets
             return found.rowcount == 2
 
         await eventually(all_asleep)
-        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'kith_billing_runtime'")
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'kith_notes_runtime'")
     found = await asyncio.gather(*reading, return_exceptions=True)
     assert all(isinstance(each, psycopg.OperationalError) for each in found)
     assert any(isinstance(each, LostError) for each in found)

@@ -12,10 +12,10 @@ from tests.unit.chassis.loops import on_uvloop
 from tests.unit.chassis.servers import Served
 
 ASLEEP = "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
-END = "SELECT pg_terminate_backend(%s, 5000)"  # true when the process is gone
+END = "SELECT pg_terminate_backend(%s, 30000)"  # true when the process is gone
 FOR_EVER = Query(text("SELECT pg_sleep(60)"))
 ONE = Query(text("SELECT 1 AS one"))
-SECONDS = 5.0
+SECONDS = 40.0  # shorter than the statement that is waited for
 
 
 def ask(line: Pipeline, query: Query) -> asyncio.Future[Answers]:

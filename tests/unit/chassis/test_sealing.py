@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from time import monotonic
 from typing import Any
 
 import psycopg
@@ -143,14 +142,15 @@ async def test_a_record_from_before_there_were_keys_gets_one_with_its_next_event
 async def test_a_key_is_given_away_from_memory_for_a_moment_and_is_looked_for_then(
     admin: Admin, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 1000.0
+    monkeypatch.setattr("chassis.sealing.keys.monotonic", lambda: now)
     await process()
     key = ids.new()
     await publish(created(key))
     (sealed,) = await said(admin, key)
     await admin.execute("DELETE FROM subject_keys")  # as another process would destroy it
     assert (await read(sealed)).contact.given_name == NAME
-    later = monotonic() + FRESH
-    monkeypatch.setattr("chassis.sealing.keys.monotonic", lambda: later)
+    now += FRESH
     assert (await read(sealed)).contact.given_name == ""
 
 

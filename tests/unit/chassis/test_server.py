@@ -53,4 +53,4 @@ async def test_an_upload_outlives_the_age_of_its_connection(monkeypatch: pytest.
             await asyncio.sleep(0.2)
 
     async with server.Server([Slow()], Through(), address=address, concurrent_calls=10, grace=0), aio.insecure_channel(address) as channel:
-        assert (await ImportServiceStub(channel).UploadImport(pieces(), timeout=20)).size == 6
+        assert (await ImportServiceStub(channel).UploadImport(pieces(), timeout=60)).size == 6

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -24,6 +25,8 @@ from chassis.telemetry import health as health_module
 from chassis.telemetry import metrics, otlp, tracing
 from chassis.telemetry.health import FAILURES, Health
 from chassis.telemetry.probes import Probes
+from tests.unit.chassis.moving import eventually
+from tests.unit.chassis.servers import free_port
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -233,23 +236,37 @@ async def test_a_check_that_hangs_is_a_failure(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 async def health() -> AsyncIterator[Health]:
-    watched = Health({"postgresql": Dependency()}, hung=0.6, interval=0.05)
-    watching = asyncio.create_task(watched.watch())
+    async with watching(hung=600) as watched:
+        yield watched
+
+
+@asynccontextmanager
+async def watching(*, hung: float) -> AsyncIterator[Health]:
+    """Watch over one dependency; a loop counts as hung after so many seconds."""
+    watched = Health({"postgresql": Dependency()}, hung=hung, interval=0.05)
+    task = asyncio.create_task(watched.watch())
     watched.started = True
+    await eventually(lambda: watched.ready)
     yield watched
-    watching.cancel()
+    task.cancel()
+
+
+@contextmanager
+def served(health: Health) -> Iterator[Probes]:
+    probes = Probes(health, host="127.0.0.1", port=0)
+    probes.start()
+    yield probes
+    probes.stop()
 
 
 @pytest.fixture
 def probes(health: Health) -> Iterator[Probes]:
-    served = Probes(health, host="127.0.0.1", port=0)
-    served.start()
-    yield served
-    served.stop()
+    with served(health) as found:
+        yield found
 
 
 async def get(probes: Probes, path: str, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{probes.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{probes.port}", timeout=60) as client:
         return await client.get(path, headers=headers)
 
 
@@ -276,25 +293,27 @@ async def test_metrics_carry_the_trace_in_openmetrics(probes: Probes) -> None:
     assert "_created" not in plain.text
 
 
-async def test_probes_answer_while_the_event_loop_hangs(probes: Probes) -> None:
-    await get(probes, "/livez")
+async def test_probes_answer_while_the_event_loop_hangs() -> None:
     seen: list[int] = []
     hanging = threading.Event()
+    async with watching(hung=0.6) as health:
+        with served(health) as probes:
 
-    def ask() -> None:
-        hanging.wait(0.8)
-        seen.extend(httpx.get(f"http://127.0.0.1:{probes.port}{path}").status_code for path in ("/livez", "/readyz", "/metrics"))
-        hanging.set()
+            def ask() -> None:
+                hanging.wait(0.8)
+                url = f"http://127.0.0.1:{probes.port}"
+                seen.extend(httpx.get(f"{url}{path}", timeout=60).status_code for path in ("/livez", "/readyz", "/metrics"))
+                hanging.set()
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    hanging.wait()  # the whole loop stands still here
-    asking.join()
+            asking = threading.Thread(target=ask)
+            asking.start()
+            hanging.wait()  # the whole loop stands still here
+            asking.join()
     assert seen == [503, 503, 200]
 
 
 async def test_stopped_probes_free_their_port(health: Health) -> None:
-    first = Probes(health, host="127.0.0.1", port=0)
+    first = Probes(health, host="127.0.0.1", port=free_port())
     first.start()
     first.stop()
     second = Probes(health, host="127.0.0.1", port=first.port)

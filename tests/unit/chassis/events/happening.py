@@ -29,12 +29,12 @@ async def in_stream(broker: Broker) -> list[tuple[str, int]]:
     """Return key and version of everything in the stream, in its order."""
     jetstream = broker.jetstream
     subscription = await jetstream.pull_subscribe(
-        "kith.crm.>", stream="KITH_CRM", config=ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=5)
+        "kith.crm.>", stream="KITH_CRM", config=ConsumerConfig(ack_policy=AckPolicy.NONE, inactive_threshold=60)
     )
     found: list[tuple[str, int]] = []
     total = (await jetstream.stream_info("KITH_CRM")).state.messages
     while len(found) < total:
-        for message in await subscription.fetch(total - len(found), timeout=5):
+        for message in await subscription.fetch(total - len(found), timeout=60):
             envelope = Envelope.of_headers(message.headers)
             found.append((envelope.key, envelope.version))
     return found

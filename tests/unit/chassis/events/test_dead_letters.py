@@ -130,7 +130,7 @@ async def test_what_is_away_for_long_buries_nothing(
     desk = Desk(Unavailable(Reason.UNAVAILABLE, "identity does not answer"))
     await publish(created(ids.new()))
     async with consuming({ContactCreated: desk.keep}):
-        await eventually(lambda: desk.tries == 3)
+        await eventually(lambda: desk.tries >= 3)
         desk.error = None
         await eventually(lambda: len(desk.seen) == 1)
     assert await look() == []
@@ -248,7 +248,7 @@ async def test_a_letter_waits_for_what_is_away(
     await mending.mark(operator, Choice())
     desk = Desk(ConnectionRefusedError())
     async with consuming({ContactCreated: desk.keep}):
-        await eventually(lambda: desk.tries == 3)
+        await eventually(lambda: desk.tries >= 3)
         (waiting,) = await look()
         desk.error = None
         await eventually(lambda: there_are(look, 0))
@@ -297,7 +297,7 @@ async def test_letters_of_a_key_are_handed_in_in_their_order(
     key = ids.new()
     await publish(created(key, 1), created(key, 2))
     async with consuming({ContactCreated: Desk(ValueError()).keep}):
-        await eventually(lambda: there_are(look, 2), seconds=30)
+        await eventually(lambda: there_are(look, 2), seconds=120)
     await mending.mark(operator, Choice(consumer="crm"))
     desk = Desk()
     async with consuming({ContactCreated: desk.keep}):

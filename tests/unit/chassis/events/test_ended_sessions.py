@@ -32,9 +32,9 @@ async def test_every_process_hears_of_ended_sessions(broker: Broker, nats_server
         await eventually(lambda: heard == also == ["before", "now"])
         await nats_server.stop()
         await nats_server.start()
-        await eventually(lambda: broker.client.is_connected, seconds=30)
+        await eventually(lambda: broker.client.is_connected)
         await end("later")
-        await eventually(lambda: "later" in heard and "later" in also, seconds=30)
+        await eventually(lambda: "later" in heard and "later" in also)
 
 
 def ended_session(place: int) -> Msg:

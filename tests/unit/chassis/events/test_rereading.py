@@ -1,6 +1,7 @@
 """A stretch of a stream is handled once more when an operator asks for it, beside what comes newly, whatever goes down meanwhile."""
 
 import asyncio
+import sys
 
 import pytest
 from nats.js.api import ConsumerConfig, ConsumerInfo, DeliverPolicy
@@ -26,10 +27,14 @@ class Projection:
     def __init__(self) -> None:
         self.effects: dict[tuple[str, str], int] = {}
         self.broken = False
+        self.most = sys.maxsize  # effects, after which handlers wait until it goes on
+        self.goes_on = asyncio.Event()
 
     async def keep(self, work: UnitOfWork, event: ContactCreated) -> None:
         if self.broken:
             raise ValueError
+        if sum(self.effects.values()) >= self.most:
+            await self.goes_on.wait()
         effect = (event.contact.id, event.contact.etag)
         self.effects[effect] = self.effects.get(effect, 0) + 1
 
@@ -108,8 +113,10 @@ async def test_a_replay_that_was_killed_goes_on_and_doubles_nothing(
     await publish(*(created(key) for key in keys))
     async with consuming({ContactCreated: projection.keep}):
         await eventually(lambda: len(projection.effects) == 100)
+        projection.most = 110
         info = await ask(broker)
-        await eventually(lambda: sum(projection.effects.values()) > 110)
+        await eventually(lambda: sum(projection.effects.values()) >= 110)
+        asyncio.get_running_loop().call_later(0.2, projection.goes_on.set)  # when it is stopping
     assert sum(projection.effects.values()) < 200
     assert (await ask(broker)).config.metadata == info.config.metadata
     async with consuming({ContactCreated: projection.keep}):

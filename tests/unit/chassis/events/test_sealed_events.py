@@ -50,7 +50,7 @@ async def test_a_handler_gets_what_is_personal_once_the_keys_can_be_asked_for(
 
     async with consuming({ContactCreated: seen}, opener=opener):
         await publish(created(ids.new(), name="Ann"))
-        await eventually(lambda: seen.names == ["Ann"], seconds=20)
+        await eventually(lambda: seen.names == ["Ann"])
     assert asked == 3
     assert await letters(crm) == []
 
@@ -78,5 +78,5 @@ async def test_an_event_that_was_changed_on_its_way_is_a_dead_letter_at_once(
         return await letters(crm) == ["VaultError"]
 
     async with Relay(broker, service="crm", dsn=crm.system), consuming({ContactCreated: seen}):
-        await eventually(buried, seconds=20)
+        await eventually(buried)
     assert seen.names == []

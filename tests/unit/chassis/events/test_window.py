@@ -37,12 +37,13 @@ async def test_many_messages_are_answered_for_one_by_one(broker: Broker) -> None
 async def test_nothing_is_waited_for_for_ever_and_late_answers_are_for_nobody(
     broker: Broker, nats_server: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(window, "ACK_SECONDS", 0.2)
     publisher = Window(broker.client, names.stream("crm"))
+    monkeypatch.setattr(window, "ACK_SECONDS", 60.0)
     assert await publisher.publish(messages(1)) == [None]
     await nats_server.stop()
+    monkeypatch.setattr(window, "ACK_SECONDS", 0.2)
     assert all(await publisher.publish(messages(window.SIZE + 1)))
     await nats_server.start()
-    monkeypatch.setattr(window, "ACK_SECONDS", 10.0)
+    monkeypatch.setattr(window, "ACK_SECONDS", 60.0)
     assert await publisher.publish(messages(10)) == [None] * 10
     assert await stored(broker) >= 11
