@@ -30,6 +30,11 @@ def subjects(service: str) -> str:
     return f"kith.{service}.>"
 
 
+def subjects_of(service: str, tenant_id: str) -> str:
+    """Return the subjects of a service's events of one tenant: service, noun, what happened, version, tenant."""
+    return f"kith.{service}.*.*.*.{tenant_id}"
+
+
 def rereader(service: str) -> str:
     """Return the name of the durable consumer by which a service handles a stretch of a stream once more."""
     return f"{service}-replay"

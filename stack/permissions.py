@@ -20,10 +20,11 @@ def permissions(service: Service) -> dict[str, dict[str, list[str]]]:
     ended = f"{contract.PREFIX}{contract.event(SessionEnded).subject}.>"
     limits = [names.LIMITS] if service is EDGE else []
     others = [each.name for each in SERVICES if each is not service]
+    foreign = [subject for source in _live_sources() for subject in _durables(source)] if service is EDGE else []
     return {
         "publish": {
             "allow": [f"{API}.INFO", *own, *consumed, *live, *limits, f"{passing}.*.{ended}"],
-            "deny": [f"{passing}.{other}.>" for other in others],
+            "deny": [*(f"{passing}.{other}.>" for other in others), *foreign],
         },
         "subscribe": {"allow": [f"{names.inbox(service.name)}.>", *limits]},
     }
@@ -35,13 +36,18 @@ def _live_sources() -> list[str]:
 
 
 def _live(source: str) -> list[str]:
-    """Return what the edge needs to read a service's stream as it grows, and what its readers missed."""
+    """Return what the edge needs to read a service's stream as it grows, for those who read now, and what its readers missed."""
     stream = names.stream(source)
     return [
         f"{API}.STREAM.INFO.{stream}",
-        f"{API}.CONSUMER.CREATE.{stream}.*.{names.subjects(source)}",
+        f"{API}.CONSUMER.CREATE.{stream}.*",
         f"{API}.DIRECT.GET.{stream}",
     ]
+
+
+def _durables(source: str) -> list[str]:
+    """Return what the edge must not make on a stream that it may make consumers of: those of services, which have their names."""
+    return [f"{API}.CONSUMER.CREATE.{names.stream(source)}.{name}" for each in SERVICES for name in (each.name, names.rereader(each.name))]
 
 
 def _durable(source: str, name: str) -> list[str]:

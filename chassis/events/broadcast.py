@@ -33,9 +33,8 @@ class Broadcast(Generic[E]):
     def __init__(self, broker: Broker, kind: type[E], hear: Callable[[E], None]) -> None:
         self._kind = kind
         self._hear = hear
-        subject = contract.event(kind).subject
-        stream = names.stream(service_of(subject))
-        self._ordered = Ordered(broker, stream=stream, subjects=f"{contract.PREFIX}{subject}.*", hear=self._take)
+        self._subject = contract.event(kind).subject
+        self._ordered = Ordered(broker, stream=names.stream(service_of(self._subject)), hear=self._take)
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._run(), name="broadcast")
@@ -47,12 +46,18 @@ class Broadcast(Generic[E]):
 
     async def _run(self) -> None:
         while True:
-            start = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=clock.now() - LOOK_BACK)
             try:
-                await self._ordered.listen(start)
+                await self._ordered.listen(self._start())
             except (nats.errors.Error, OSError) as error:
                 log.warning("broadcast_interrupted", error_type=type(error).__name__)
             await asyncio.sleep(PAUSE)
+
+    def _start(self) -> ConsumerConfig:
+        return ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_TIME,
+            opt_start_time=clock.now() - LOOK_BACK,
+            filter_subject=f"{contract.PREFIX}{self._subject}.*",
+        )
 
     async def _take(self, messages: Sequence[Msg]) -> None:
         for message in messages:

@@ -18,7 +18,11 @@ UNUSED: Final = 60.0  # seconds after which the server drops a consumer that nob
 BATCH: Final = 256  # messages that are heard at once
 WAITING: Final = 4096  # messages that wait here; more wait in the client, whose own bound makes a gap of what is too much
 
+_LAST_HEARD: Final = "Nats-Last-Consumer"
+_LAST_PASSED: Final = "Nats-Last-Stream"
+
 Hear = Callable[[Sequence[Msg]], Awaitable[None]]
+Passed = Callable[[int], None]
 
 
 class MissedError(ConnectionError):
@@ -26,22 +30,28 @@ class MissedError(ConnectionError):
 
 
 class Ordered:
-    """Calls `hear` with the messages of one stream's subjects, in their order: with all that came while it was busy with others."""
+    """Calls `hear` with messages of one stream in their order: with all that came while it was busy with others.
 
-    def __init__(self, broker: Broker, *, stream: str, subjects: str, hear: Hear) -> None:
+    Now and then `passed` is told how far the stream was gone through: what was asked for up to there was heard.
+    """
+
+    def __init__(self, broker: Broker, *, stream: str, hear: Hear, passed: Passed = lambda _: None) -> None:
         self._broker = broker
         self._stream = stream
-        self._subjects = subjects
         self._hear = hear
+        self._passed = passed
         self._queue: asyncio.Queue[Msg | None] = asyncio.Queue()
-        self._reconnected = False
-        broker.on_reconnect(self._start_again)
+        self._interrupted = False
+        broker.on_reconnect(self.interrupt)
 
     async def listen(self, start: ConsumerConfig, ready: Callable[[], None] = lambda: None) -> NoReturn:
-        """Read from where `start` says, after calling `ready` once the server knows; raise as soon as something may have been missed."""
+        """Read the subjects that `start` names from where it says, after calling `ready` once the server knows.
+
+        Raise as soon as something may have been missed.
+        """
         client = self._broker.client
         queue = self._queue = asyncio.Queue(WAITING)
-        self._reconnected = False
+        self._interrupted = False
         subscription = await client.subscribe(client.new_inbox(), cb=queue.put)
         try:
             await self._broker.jetstream.add_consumer(self._stream, self._configuration(start, subscription.subject))
@@ -52,19 +62,25 @@ class Ordered:
                     waiting = [await queue.get()]
                 while not queue.empty() and len(waiting) < BATCH:
                     waiting.append(queue.get_nowait())
-                if self._reconnected:
-                    raise MissedError("reconnected")
+                if self._interrupted:
+                    raise MissedError("interrupted")
                 messages = unbroken(waiting, heard)
                 heard += len(messages)
                 if messages:
                     await self._hear(messages)
+                self._note_passed(waiting)
         finally:
             if not client.is_closed:
                 await subscription.unsubscribe()
 
-    def _start_again(self) -> None:
-        """Wake who waits for a message: the server may know the consumer no longer. A full queue wakes by itself."""
-        self._reconnected = True
+    def _note_passed(self, waiting: Sequence[Msg | None]) -> None:
+        for each in waiting:
+            if each is not None and each.headers and _LAST_PASSED in each.headers:
+                self._passed(int(each.headers[_LAST_PASSED]))
+
+    def interrupt(self) -> None:
+        """Have `listen` raise: after a reconnection the server may know the consumer no longer. A full queue wakes by itself."""
+        self._interrupted = True
         with contextlib.suppress(asyncio.QueueFull):
             self._queue.put_nowait(None)
 
@@ -73,7 +89,6 @@ class Ordered:
             name=inbox.replace(".", "-"),
             deliver_subject=inbox,
             ack_policy=AckPolicy.NONE,
-            filter_subject=self._subjects,
             idle_heartbeat=HEARTBEAT,
             inactive_threshold=UNUSED,
             mem_storage=True,
@@ -86,10 +101,10 @@ def unbroken(waiting: Sequence[Msg | None], heard: int) -> list[Msg]:
     found: list[Msg] = []
     for each in waiting:
         if each is None:
-            raise MissedError("reconnected")
+            raise MissedError("interrupted")
         if each.reply:
             found.append(each)
-        number = each.metadata.sequence.consumer if each.reply else int((each.headers or {}).get("Nats-Last-Consumer", heard + len(found)))
+        number = each.metadata.sequence.consumer if each.reply else int((each.headers or {}).get(_LAST_HEARD, heard + len(found)))
         if number != heard + len(found):
             raise MissedError("a message in between")
     return found

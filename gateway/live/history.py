@@ -7,7 +7,7 @@ from typing import Final
 
 from nats.aio.msg import Msg
 
-from chassis import contract, names
+from chassis import names
 from chassis.events.broker import Broker
 
 BATCH: Final = 256  # messages asked for at once
@@ -27,7 +27,7 @@ async def missed(broker: Broker, *, service: str, tenant_id: str, after: int, un
     if after + 1 < state.first_seq or after > state.last_seq:
         raise GoneError(stream)
     while after < until:
-        batch = await _batch(broker, stream, subjects=f"{contract.PREFIX}{service}.*.*.*.{tenant_id}", start=after + 1)
+        batch = await _batch(broker, stream, subjects=names.subjects_of(service, tenant_id), start=after + 1)
         for message in batch:
             headers = message.headers or {}
             after = int(headers[_NUMBER])

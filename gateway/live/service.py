@@ -81,8 +81,6 @@ class Live:
             admission = await self.tickets.claim(ticket)
         except (nats.errors.Error, OSError):
             raise _unavailable() from None
-        if admission.session_id in self._trust.revoked:
-            raise Problem(401, Reason.TOKEN_INVALID, "The session ended.")
         return admission
 
     def positions(self, admission: Admission, last_event_id: str) -> Mapping[str, int] | None:
@@ -95,24 +93,46 @@ class Live:
             raise Invalid("is no id of an event that you got", field="last_event_id") from None
         return found
 
-    def enter(self, admission: Admission) -> Reader:
+    async def enter(self, admission: Admission) -> Reader:
         """Return a reader that hears everything from now on; it must `exit`. Raise a Problem when there are too many."""
-        if self._draining or not self.feed.ready:
-            raise _unavailable()
-        if sum(self._open.values()) >= self._settings.live_streams:
-            raise Problem(503, Reason.OVERLOADED, "The edge has as many live streams as it can take.", retry_after=5)
-        if self._open.get(admission.user_id, 0) >= self._settings.live_streams_each:
-            raise Problem(429, Reason.RATE_LIMITED, "You have too many live streams open.", retry_after=5)
-        if clock.now().timestamp() >= admission.expires:
-            raise Problem(401, Reason.TOKEN_INVALID, "The token expired.")
-        self._open[admission.user_id] = self._open.get(admission.user_id, 0) + 1
-        return self.feed.add(admission)
+        self._refuse_too_many(admission.user_id)
+        self._count(admission.user_id, 1)
+        try:
+            return await self._entered(admission)
+        except BaseException:
+            self._count(admission.user_id, -1)
+            raise
 
     def exit(self, reader: Reader) -> None:
         """Forget a reader."""
         self.feed.remove(reader)
-        user_id = reader.admission.user_id
-        self._open[user_id] -= 1
+        self._count(reader.admission.user_id, -1)
+
+    async def _entered(self, admission: Admission) -> Reader:
+        try:
+            places = await self.feed.places(admission.tenant_id)
+        except (nats.errors.Error, OSError):
+            raise _unavailable() from None
+        if self._draining:
+            raise _unavailable()
+        self._refuse_ended(admission)
+        return self.feed.add(admission, places)
+
+    def _refuse_too_many(self, user_id: str) -> None:
+        if sum(self._open.values()) >= self._settings.live_streams:
+            raise Problem(503, Reason.OVERLOADED, "The edge has as many live streams as it can take.", retry_after=5)
+        if self._open.get(user_id, 0) >= self._settings.live_streams_each:
+            raise Problem(429, Reason.RATE_LIMITED, "You have too many live streams open.", retry_after=5)
+
+    def _refuse_ended(self, admission: Admission) -> None:
+        """Look once more at what may have ended while NATS was asked: from now on the feed sees to it."""
+        if admission.session_id in self._trust.revoked:
+            raise Problem(401, Reason.TOKEN_INVALID, "The session ended.")
+        if clock.now().timestamp() >= admission.expires:
+            raise Problem(401, Reason.TOKEN_INVALID, "The token expired.")
+
+    def _count(self, user_id: str, change: int) -> None:
+        self._open[user_id] = self._open.get(user_id, 0) + change
         if not self._open[user_id]:
             del self._open[user_id]
 

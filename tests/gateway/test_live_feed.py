@@ -17,6 +17,7 @@ from chassis.events.envelope import Envelope
 from chassis.sealing.keys import SubjectKey, label
 from chassis.sealing.opening import Opener, Records
 from gateway.contract import Contract
+from gateway.live import following
 from gateway.live.changes import kinds
 from gateway.live.feed import PACE, Feed
 from gateway.live.reader import MAX_WAITING, Admission, Reader
@@ -26,6 +27,7 @@ from kith.crm.v1.events_pb2 import ContactCreated
 from kith.options.v1.permissions_pb2 import PERMISSION_CRM_CONTACTS_READ
 
 KIND = contract.event(ContactCreated).subject
+PLACES = range(1, 4 * MAX_WAITING + 1)
 KINDS = kinds(Contract(contract.image()))
 SEAL = Seal(b"secret")
 
@@ -72,13 +74,19 @@ def service() -> Service:
 
 
 @pytest.fixture
-def feed(service: Service) -> Feed:
+def feed(service: Service, monkeypatch: pytest.MonkeyPatch) -> Feed:
+    """Return a feed that hears every organisation already."""
+    monkeypatch.setattr(following, "MOST", -1)
     return Feed(Broker("nats://nowhere", name="edge"), KINDS, {"crm": Opener(service.ask)}, SEAL)
 
 
-def reader_of(feed: Feed, tenant_id: str) -> Reader:
+def admission(tenant_id: str) -> Admission:
     rights = 1 << PERMISSION_CRM_CONTACTS_READ
-    return feed.add(Admission(tenant_id=tenant_id, user_id="u", session_id="s", permissions=rights, expires=0))
+    return Admission(tenant_id=tenant_id, user_id="u", session_id="s", permissions=rights, expires=2**40)
+
+
+def reader_of(feed: Feed, tenant_id: str, place: int = 0) -> Reader:
+    return feed.add(admission(tenant_id), {"crm": place})
 
 
 async def seen(reader: Reader) -> list[Any]:
@@ -106,10 +114,10 @@ async def test_many_events_at_once_are_shown_in_order_and_overrun_nobody_who_tak
             shown[place] += await seen(readers[place])
 
     taking = asyncio.gather(*map(take, range(2)))
-    await feed._hear("crm", [service.created(place, tenants[place % 2]) for place in range(4 * MAX_WAITING)])
+    await feed._hear("crm", [service.created(place, tenants[place % 2]) for place in PLACES])
     async with asyncio.timeout(60):
         await taking
-    assert shown == [[str(place) for place in range(4 * MAX_WAITING) if place % 2 == of] for of in (0, 1)]
+    assert shown == [[str(place) for place in PLACES if place % 2 == of] for of in (0, 1)]
 
 
 async def test_what_comes_while_a_batch_is_shown_waits_a_little_to_share_a_question(feed: Feed, service: Service) -> None:
@@ -124,7 +132,6 @@ async def test_a_reader_that_comes_while_events_are_opened_sees_each_once(feed: 
     first, second = ids.new(), ids.new()
     early, late = reader_of(feed, first), []
     service.meanwhile = lambda: late.append(reader_of(feed, second)) if not late else None
-    feed.positions["crm"] = 0
     await feed._hear("crm", [service.created(1, second), service.created(2, first), service.created(3, second)])
     assert await seen(early) == ["2"]
     assert await seen(late[0]) == ["1", "3"]
@@ -132,8 +139,7 @@ async def test_a_reader_that_comes_while_events_are_opened_sees_each_once(feed: 
 
 async def test_where_a_reader_began_stays_though_events_come_before_it_is_sent_anything(feed: Feed, service: Service) -> None:
     tenant_id = ids.new()
-    feed.positions["crm"] = 7
-    reader = reader_of(feed, tenant_id)
+    reader = reader_of(feed, tenant_id, 7)
     await feed._hear("crm", [service.created(8, tenant_id)])
     assert (reader.since, await seen(reader)) == ({"crm": 7}, ["8"])
 
