@@ -39,10 +39,10 @@ RATE_SCALE: Final = "100000"
 @asynccontextmanager
 async def started(data: Path, **environment: str) -> AsyncIterator[Platform]:
     """Run the platform for the length of a block, with everything on; `environment` is said to its processes beside what ours are."""
-    settings = Settings(data=data, ports=dict.fromkeys(default_ports(), 0), canary=False)
     async with collector.running() as endpoint:
         said = {"KITH_RATE_SCALE": RATE_SCALE, "KITH_LOG_LEVEL": "WARNING", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **environment}
         with _environment(**said):
+            settings = Settings(data=data, ports=dict.fromkeys(default_ports(), 0), canary=False)
             async with running(settings, lambda _: None) as platform:
                 yield platform
 
@@ -86,6 +86,11 @@ def service(platform: Platform) -> int:
 def edge(platform: Platform) -> int:
     """Return the process id of the edge."""
     return _pid(platform, EDGE.name)
+
+
+def on_the_path(platform: Platform) -> list[int]:
+    """Return the process ids of all edges and of all that answer for contacts."""
+    return [*_copies(platform, EDGE.name), *_copies(platform, ON_THE_PATH)]
 
 
 def meters(platform: Platform) -> dict[str, cpu.Meter]:
