@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager, closing
 
 from chassis.app import App, Platform, Wiring
 from chassis.jobs import Job
+from chassis.mail import Post
+from chassis.mail.delivery import Delivery
 from services.identity.attempts.actions import Attempts
 from services.identity.attempts.jobs import purge_attempts
 from services.identity.auth.api import AuthService
@@ -12,6 +14,7 @@ from services.identity.auth.sign_in import SignIn
 from services.identity.auth.sign_up import SignUp
 from services.identity.keys.jobs import KeyJobs
 from services.identity.keys.keyring import Keyring
+from services.identity.mails.kinds import templates
 from services.identity.me.api import MeService
 from services.identity.members.api import MemberService
 from services.identity.sessions.actions import Sessions
@@ -19,6 +22,9 @@ from services.identity.sessions.jobs import purge_sessions
 from services.identity.settings import IdentitySettings
 from services.identity.tenants.api import TenantService
 from services.identity.users.hashing import Hasher
+from services.identity.verifications.actions import Verifications
+from services.identity.verifications.api import VerificationService
+from services.identity.verifications.jobs import purge_verifications
 
 
 @asynccontextmanager
@@ -28,17 +34,23 @@ async def wire(platform: Platform[IdentitySettings]) -> AsyncIterator[Wiring]:
     keyring = Keyring(platform.vault)
     attempts = Attempts(free_per_address=settings.free_attempts_per_address)
     sessions = Sessions(issuer=settings.public_url, attempts=attempts)
+    verifications = Verifications(Post(platform.vault))
+    system_dsn = settings.system_dsn.reveal()
+    delivery = Delivery(settings, templates(), platform.vault, dsn=system_dsn, public_url=settings.public_url)
     with closing(Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)) as hasher:
-        sign_up = SignUp(hasher, keyring, sessions)
+        sign_up = SignUp(hasher, keyring, sessions, verifications)
         sign_in = SignIn(hasher, keyring, sessions, attempts)
-        yield Wiring(
-            servicers=[AuthService(sign_up, sign_in, sessions, keyring), MeService(), MemberService(hasher), TenantService()],
-            jobs=[
-                Job(KeyJobs(platform.vault, keyring).tend_keys, "*/10 * * * *"),
-                Job(purge_attempts, "42 * * * *"),
-                Job(purge_sessions, "12 4 * * *"),
-            ],
-        )
+        auth = AuthService(sign_up, sign_in, sessions, keyring)
+        async with delivery:
+            yield Wiring(
+                servicers=[auth, MeService(), MemberService(hasher), TenantService(), VerificationService(verifications)],
+                jobs=[
+                    Job(KeyJobs(platform.vault, keyring).tend_keys, "*/10 * * * *"),
+                    Job(purge_attempts, "42 * * * *"),
+                    Job(purge_sessions, "12 4 * * *"),
+                    Job(purge_verifications, "52 * * * *"),
+                ],
+            )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ class Reason(ErrorReason):
     SESSION_INVALID = "SESSION_INVALID"
     HASHING_BUSY = "HASHING_BUSY"
     ROLE_UNKNOWN = "ROLE_UNKNOWN"
+    VERIFICATION_INVALID = "VERIFICATION_INVALID"
 
     @property
     def domain(self) -> str:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from chassis.environment import setting
+from chassis.mail.settings import MailSettings
 from chassis.settings import ServiceSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdentitySettings(ServiceSettings):
+class IdentitySettings(ServiceSettings, MailSettings):
     """Settings of identity."""
 
     password_memory_kib: int = setting(

@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, NullPool, create_engine
 from chassis.database.dead_letters import LETTERS
 from chassis.database.subject_keys import KEYS
 from chassis.database.system_tables import SYSTEM
+from chassis.mail.table import MAILS
 from stack.topology import ROOT, SERVICES
 from tests.conftest import AdminDsn
 
@@ -35,5 +36,5 @@ def test_the_tables_are_those_that_the_stores_declare(admin_dsn: AdminDsn, servi
 
 
 def _of_the_service(_: object, name: str, kind: str, _reflected: bool, _other: object) -> bool:
-    of_the_chassis = {*SYSTEM.tables, *LETTERS.tables, *KEYS.tables, "alembic_version"}
+    of_the_chassis = {*SYSTEM.tables, *LETTERS.tables, *KEYS.tables, *MAILS.tables, "alembic_version"}
     return kind != "table" or not (name in of_the_chassis or name.startswith("procrastinate_"))

@@ -1,4 +1,4 @@
-"""Registering: an organisation, its owner and the owner's first session, in one unit of work."""
+"""Registering: an organisation, its owner, the owner's first session and the mail that verifies their address, in one unit of work."""
 
 from chassis import errors, ids
 from chassis.database import UnitOfWork, unit_of_work
@@ -15,15 +15,18 @@ from services.identity.sessions.actions import Sessions
 from services.identity.tenants import store as tenants
 from services.identity.users import actions as users
 from services.identity.users.hashing import Hasher
+from services.identity.users.store import Address
+from services.identity.verifications.actions import Verifications
 
 
 class SignUp:
     """Registers organisations."""
 
-    def __init__(self, hasher: Hasher, keyring: Keyring, sessions: Sessions) -> None:
+    def __init__(self, hasher: Hasher, keyring: Keyring, sessions: Sessions, verifications: Verifications) -> None:
         self._hasher = hasher
         self._keyring = keyring
         self._sessions = sessions
+        self._verifications = verifications
 
     async def register(self, request: RegisterRequest) -> Session:
         """Create what is asked for and sign the owner in. The password is hashed before the address is looked up, taken or not."""
@@ -42,6 +45,7 @@ class SignUp:
             user = User(name=wanted.name, locale=wanted.locale, time_zone=wanted.time_zone)
             user = await users.create(work, user, email=wanted.email, password_hash=password_hash)
             await _found(work, wanted)
+            await self._verifications.begin(work, user.id, Address(user.email, wanted.email.key, user.locale))
             member = await members.join(work, user, Role.ROLE_OWNER)
             return await self._sessions.open(work, keys, member)
 

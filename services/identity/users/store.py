@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import ARRAY, Column, ForeignKeyConstraint, PrimaryKeyConstraint, Text, UniqueConstraint, Uuid, any_, bindparam, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    any_,
+    bindparam,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis import etags
@@ -23,6 +35,7 @@ users: Final = global_table(
     Column("name", Text, nullable=False),
     Column("locale", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
+    Column("email_verify_time", DateTime(timezone=True)),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("email_key", name="users_email_key"),
 )
@@ -44,10 +57,18 @@ class Credential(NamedTuple):
     hash: str
 
 
+class Address(NamedTuple):
+    """Where a user is mailed to, and in which language. `key` is the one spelling that addresses are compared in."""
+
+    email: str
+    key: str
+    locale: str
+
+
 _MAPPING: Final = Mapping(User, users)
 _INSERT: Final = Query(
     upsert(users)
-    .values({name: bindparam(name) for name in (*_MAPPING.columns, "email_key")})
+    .values({name: bindparam(name) for name in (*_MAPPING.columns, "email_key") if name != "email_verify_time"})
     .on_conflict_do_nothing(index_elements=["email_key"])
     .returning(users.c.id)
 )
@@ -65,6 +86,16 @@ _UPDATE_PASSWORD: Final = Query(
     passwords.update()
     .values(hash=bindparam("new_hash"), update_time=bindparam("new_time"))
     .where(passwords.c.user_id == bindparam("id"), passwords.c.hash == bindparam("old_hash"))
+)
+_LOCK_UNVERIFIED: Final = Query(
+    select(users.c.email, users.c.email_key, users.c.locale)
+    .where(users.c.id == bindparam("for_id"), users.c.email_verify_time.is_(None))
+    .with_for_update()
+)
+_VERIFY_EMAIL: Final = Query(
+    users.update()
+    .values(email_verify_time=bindparam("now"), update_time=bindparam("now"), version=users.c.version + 1)
+    .where(users.c.id == bindparam("for_id"), users.c.email_key == bindparam("for_key"))
 )
 
 
@@ -91,3 +122,14 @@ async def credential(work: UnitOfWork, email_key: str) -> Credential | None:
 async def replace_hash(work: UnitOfWork, user_id: str, old: str, new: str) -> None:
     """Keep another hash of the same password, unless the password changed meanwhile."""
     await work.run(_UPDATE_PASSWORD, id=user_id, old_hash=old, new_hash=new, new_time=work.now)
+
+
+async def lock_unverified(work: UnitOfWork, user_id: str) -> Address | None:
+    """Return the address of a user who has not verified it yet, and let nobody else change the user until the unit of work ends."""
+    row = await work.first(_LOCK_UNVERIFIED, for_id=user_id)
+    return Address(row["email"], row["email_key"], row["locale"]) if row else None
+
+
+async def verify_email(work: UnitOfWork, user_id: str, email_key: str) -> bool:
+    """Write down that an address is the user's; say False if they have another one by now. Nothing else writes that column."""
+    return await work.run(_VERIFY_EMAIL, for_id=user_id, for_key=email_key, now=work.now) == 1
