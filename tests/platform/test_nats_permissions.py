@@ -11,6 +11,7 @@ from nats.js.api import ConsumerConfig
 from chassis import names
 from stack.topology import EDGE, NATS, SERVICES
 from stack.wiring import Wiring
+from tests.unit.chassis.moving import eventually
 
 SECONDS = 1.0
 
@@ -30,7 +31,7 @@ async def test_a_service_publishes_no_events_of_others(platform: Wiring, service
         for other in others:
             await client.publish(f"kith.{other}.forged.v1.tenant", b"")
         await client.flush()
-        await asyncio.sleep(0.1)
+        await eventually(lambda: len(refusals) >= len(others))
     assert len(refusals) == len(others)
     assert all("permissions violation for publish" in refusal for refusal in refusals)
 
@@ -49,7 +50,7 @@ async def test_a_service_hears_nothing_that_is_not_meant_for_it(platform: Wiring
     async with await _connect(platform, "billing", refusals) as client:
         await client.subscribe(subject)
         await client.flush()
-        await asyncio.sleep(0.1)
+        await eventually(lambda: bool(refusals))
     assert len(refusals) == 1
     assert "permissions violation for subscription" in refusals[0]
 
@@ -59,6 +60,7 @@ async def test_only_the_operator_changes_streams(platform: Wiring) -> None:
     async with await _connect(platform, "crm", refusals) as client:
         with pytest.raises(NoAnswerError):
             await client.jetstream(timeout=SECONDS).delete_stream(names.stream("crm"))
+        await eventually(lambda: bool(refusals))
     assert len(refusals) == 1
 
 
@@ -69,6 +71,7 @@ async def test_a_consumer_on_a_stream_that_a_service_does_not_read_is_refused(pl
             await client.jetstream(timeout=SECONDS).add_consumer(
                 names.stream("crm"), ConsumerConfig(name="billing", durable_name="billing")
             )
+        await eventually(lambda: bool(refusals))
     assert len(refusals) == 1
 
 
@@ -88,4 +91,5 @@ async def test_a_service_changes_no_consumer_of_another(platform: Wiring) -> Non
     async with await _connect(platform, "billing", refusals) as client:
         with pytest.raises(NoAnswerError):
             await client.jetstream(timeout=SECONDS).add_consumer(names.stream("identity"), theirs)
+        await eventually(lambda: bool(refusals))
     assert len(refusals) == 1

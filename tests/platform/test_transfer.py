@@ -141,7 +141,7 @@ async def test_what_is_no_table_is_refused(kith: Kith, tmp_path: Path) -> None:
 
 
 async def test_ctrl_c_cancels_the_import_and_leaves_nothing(spawn: Spawn, owner: SignedIn, tmp_path: Path) -> None:
-    rows = "".join(f"Person {number},p{number}@example.com\n" for number in range(20_000))
+    rows = "".join(f"Person {number},p{number}@example.com\n" for number in range(40_000))
     (tmp_path / "people.csv").write_text("name,email\n" + rows)
     process = await spawn("import", "people.csv")
     async with asyncio.timeout(SECONDS):

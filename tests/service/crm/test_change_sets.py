@@ -34,7 +34,7 @@ async def revert(change_sets: Any, change_set_id: str) -> ChangeSet:
     """Revert and wait for the end."""
     asked = await change_sets.RevertChangeSet(change_sets_pb2.RevertChangeSetRequest(id=change_set_id))
     assert asked.state == change_sets_pb2.CHANGE_SET_STATE_REVERTING
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             now = await change_sets.GetChangeSet(change_sets_pb2.GetChangeSetRequest(id=change_set_id))
             if now.state == change_sets_pb2.CHANGE_SET_STATE_REVERTED:

@@ -69,7 +69,7 @@ async def test_an_owner_who_is_no_member_is_refused(contacts: Any, unknown: str)
 
 async def test_a_member_of_the_organisation_may_own_a_contact(contacts: Any, owner: Person, join: Join, make_contact: MakeContact) -> None:
     colleague = await join(owner, "member")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:  # until the event that the member joined has come
             try:
                 made = await make_contact(owner_id=colleague.user_id)

@@ -178,7 +178,7 @@ async def test_a_reader_that_leaves_ends_the_export_and_the_trail_says_so(
     async for _ in call:
         call.cancel()
         break
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(told := await trail(admin_dsn, owner)) < 2:  # noqa: ASYNC110 - the service's doing
             await asyncio.sleep(0.05)
     assert (told[1]["export"], int(told[1]["rows"]) < MANY) == ("broken off", True)

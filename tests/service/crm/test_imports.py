@@ -47,7 +47,7 @@ class Imports:
 
     async def end(self, import_id: str) -> Import:
         """Wait for the end of a run."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while True:
                 now = await self.get(import_id)
                 if now.state in ENDED | {imports_pb2.IMPORT_STATE_READY}:
@@ -292,7 +292,7 @@ async def test_an_import_is_undone_by_its_change_set(
     assert counts(done.report) == (699, 1, 0, 0)
     change_sets = As(change_sets_pb2_grpc.ChangeSetServiceStub(channel("crm")), owner)
     await change_sets.RevertChangeSet(change_sets_pb2.RevertChangeSetRequest(id=done.change_set_id))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             now = await change_sets.GetChangeSet(change_sets_pb2.GetChangeSetRequest(id=done.change_set_id))
             if now.state == change_sets_pb2.CHANGE_SET_STATE_REVERTED:

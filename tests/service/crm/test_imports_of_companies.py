@@ -143,7 +143,7 @@ async def test_created_companies_are_undone_with_their_contacts(
     change_sets = As(change_sets_pb2_grpc.ChangeSetServiceStub(channel("crm")), owner)
     now = await change_sets.RevertChangeSet(change_sets_pb2.RevertChangeSetRequest(id=done.change_set_id))
     assert (now.kind, list(now.further_kinds), now.change_count) == (RECORD_KIND_CONTACT, [RECORD_KIND_COMPANY], 603)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while now.state != change_sets_pb2.CHANGE_SET_STATE_REVERTED:
             await asyncio.sleep(0.05)
             now = await change_sets.GetChangeSet(change_sets_pb2.GetChangeSetRequest(id=done.change_set_id))

@@ -24,7 +24,7 @@ from tests.service.calls import As, all_pages, refused
 from tests.service.crm.conftest import MakeContact
 
 CONTACT, COMPANY = RecordKind.RECORD_KIND_CONTACT, RecordKind.RECORD_KIND_COMPANY
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 Reported = Callable[..., Awaitable[list[pb.SearchMiss]]]
 

@@ -128,6 +128,6 @@ async def test_an_upload_waits_for_a_database_that_is_busy(monkeypatch: pytest.M
     monkeypatch.setattr(rules, "CHUNK", 4)
     for name in ("_begin", "_complete"):
         monkeypatch.setattr(uploading, name, known)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await uploading.receive(pieces())
     assert kept == [(1, b"abcd"), (2, b"ef")]

@@ -99,7 +99,7 @@ async def runner(runs: Runs) -> AsyncIterator[Runner]:
 
 async def begin(runner: Runner, count: int) -> None:
     """Wait until so many runs have begun."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(runner.begun) < count:  # noqa: ASYNC110 - the worker has no event for this
             await asyncio.sleep(0.01)
 
