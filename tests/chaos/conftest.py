@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from stack.topology import EDGE
-from tests.chaos.shaken import Shaken
+from tests.chaos.shaken import SETTLE_SECONDS, Shaken
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +22,5 @@ def shaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaken]:
 @pytest.fixture
 async def shaken_edge(shaken: Shaken) -> AsyncIterator[httpx.AsyncClient]:
     """A client of that platform's edge."""
-    async with httpx.AsyncClient(base_url=f"http://{shaken.wiring.address(EDGE.name)}") as client:
+    async with httpx.AsyncClient(base_url=f"http://{shaken.wiring.address(EDGE.name)}", timeout=SETTLE_SECONDS) as client:
         yield client

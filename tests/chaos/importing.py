@@ -50,8 +50,9 @@ class File:
         return Counter(self._name(number) for number in range(ROWS) if number not in self.bad)
 
     async def upload(self) -> None:
-        """Register the organisation and upload the file."""
+        """Register the organisation and upload the file, once the edge reaches the service again."""
         await self.writer.register()
+        await self.writer.listed()
         query = {"kind": "RECORD_KIND_CONTACT", "fileName": "people.csv"}
         bearer = {"authorization": f"Bearer {self.writer.token}", "content-type": "text/csv"}
         answer = await self.writer.edge.post("/v1/imports:upload", params=query, content=self._content(), headers=bearer)

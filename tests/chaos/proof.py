@@ -16,9 +16,9 @@ from tests.chaos.load import Writer
 from tests.chaos.shaken import Shaken
 from tests.unit.chassis.moving import eventually
 
-SECONDS: Final = 60
+SECONDS: Final = 180
 PAUSE: Final = 0.5
-FETCH_SECONDS: Final = 5
+FETCH_SECONDS: Final = 60
 HANDLED: Final = ("identity.tenant.created.v1", "identity.member.created.v1")
 
 WAITING: Final = "SELECT count(*) FROM outbox WHERE published_at IS NULL"

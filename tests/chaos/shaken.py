@@ -82,12 +82,20 @@ class Shaken:
 
 
 async def kill_at_random(platform: Shaken, dice: random.Random, *, kills: int) -> Counter[str]:
-    """Kill that many processes in rounds of all of them, each while others may still be coming back; return how often each was killed."""
+    """Kill that many processes in rounds of all of them, each while others may still be coming back.
+
+    Return how often each was killed, once all of them answer again: the supervisor may not have noticed the last deaths by then.
+    """
     killed: Counter[str] = Counter()
+    restarts: dict[str, int] = {}
     for name in islice(_rounds(dice), kills):
         await asyncio.sleep(dice.uniform(0, 2 * PAUSE))
-        await eventually(lambda name=name: platform.signal(name, signal.SIGKILL), seconds=SETTLE_SECONDS, pause=POLL)  # type: ignore[misc]
+        await eventually(lambda name=name: platform.process(name) is not None, seconds=SETTLE_SECONDS, pause=POLL)  # type: ignore[misc]
+        restarts[name] = platform.state.processes[name].restarts
+        platform.signal(name, signal.SIGKILL)
         killed[name] += 1
+    for name, before in restarts.items():
+        await platform.restarted(name, before)
     return killed
 
 

@@ -19,7 +19,7 @@ from tests.unit.chassis.moving import eventually
 pytestmark = pytest.mark.chaos
 
 CALLERS: Final = 6
-ANSWER_SECONDS: Final = 20
+ANSWER_SECONDS: Final = 60
 PAUSE: Final = 0.05
 
 
