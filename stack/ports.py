@@ -12,6 +12,9 @@ BELOW_EPHEMERAL: Final = range(20_000, 32_000)
 
 BLOCK: Final = 50  # ports, twice as many as a platform has
 
+_ours: Final[dict[str, Iterator[int]]] = {}
+"""By host what this process has not given away yet; a block is used up before the next one is held, since there are only so many."""
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -37,22 +40,22 @@ def settle(host: str, wanted: Mapping[str, int]) -> tuple[dict[str, int], list[M
     """Return a free port for each name and those that moved; 0 asks for any free one."""
     settled: dict[str, int] = {}
     moved: list[Moved] = []
-    candidates = _candidates(host, taken=set(wanted.values()))
+    ours = _ours.setdefault(host, _blocks(host))
     for name, port in wanted.items():
         if port and is_free(host, port) and port not in settled.values():
             settled[name] = port
             continue
-        settled[name] = next(candidates)
+        settled[name] = next(free for free in ours if free not in wanted.values() and is_free(host, free))
         if port:
             moved.append(Moved(name, port, settled[name]))
     return settled, moved
 
 
-def _candidates(host: str, taken: set[int]) -> Iterator[int]:
-    """Yield free ports out of blocks that this process holds, so that two platforms that start at once never take the same one."""
+def _blocks(host: str) -> Iterator[int]:
+    """Yield the ports of blocks that this process holds, so that two platforms that start at once never take the same one."""
     for first in random.sample(BELOW_EPHEMERAL[::BLOCK], k=len(BELOW_EPHEMERAL[::BLOCK])):
         if _hold(host, first):
-            yield from (port for port in range(first + 1, first + BLOCK) if port not in taken and is_free(host, port))
+            yield from range(first + 1, first + BLOCK)
 
 
 def _hold(host: str, port: int) -> bool:

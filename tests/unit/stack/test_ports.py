@@ -14,10 +14,17 @@ def test_two_platforms_that_start_at_once_take_different_ports(monkeypatch):
         theirs = int(other.stdout.readline())
         first = theirs - 1
         monkeypatch.setattr(ports, "BELOW_EPHEMERAL", range(first, first + 40 * ports.BLOCK))
+        monkeypatch.setattr(ports, "_ours", {})
         monkeypatch.setattr(ports.random, "sample", lambda blocks, k: list(blocks[:k]))  # theirs comes first
         ours = ports.settle(HOST, {"one": 0, "two": 0})[0]
         other.communicate("\n")
     assert set(ours.values()).isdisjoint(range(first, first + ports.BLOCK))
+
+
+def test_a_process_uses_up_what_it_holds():
+    several = [ports.settle(HOST, {"server": 0})[0]["server"] for _ in range(2 * ports.BLOCK)]
+    assert len(set(several)) == len(several)
+    assert len({port // ports.BLOCK for port in several}) <= 4
 
 
 def test_a_busy_port_moves_and_says_so():
