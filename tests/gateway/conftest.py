@@ -54,6 +54,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., EdgeSett
             "nats_url": Secret("nats://127.0.0.1:1"),
             "rate_scale": 1e6,
             "body_seconds": 60,
+            "call_seconds": 60,
             "upload_bytes": 3_000_000,
         }
         return EdgeSettings(**(given | changed))
