@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from chassis import turns
 from chassis.database import tenancy
 from chassis.database.statements import Query
 from chassis.database.tables import tenant_table
@@ -150,7 +151,8 @@ class Keys:
         return made
 
     async def _give(self, query: Query, made: Mapping[str, SubjectKey]) -> None:
-        await self._statements.send(query, subjects=list(made), wrapped=[self._wrapped(*each) for each in made.items()])
+        wrapped = await turns.mapped(lambda each: self._wrapped(*each), made.items())
+        await self._statements.send(query, subjects=list(made), wrapped=wrapped)
 
     def _wrapped(self, subject: str, key: SubjectKey) -> bytes:
         return self._memory.root.wrap(key, self._tenant_id, subject)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
 
-from chassis import clock, etags
+from chassis import clock, etags, turns
 from chassis.context import Caller, Request, current
 from chassis.database import audit, outbox, replays
 from chassis.database.decoding import Found, Row
@@ -157,6 +157,7 @@ class UnitOfWork:
     async def flush(self) -> None:
         """Write the events and the trail so far, so that a long unit of work holds little; they are kept with it or not at all."""
         await self._write(outbox.insert(await self._sealed_events(), self.tenant_id))
+        await turns.give_way()
         await self._write(audit.insert(self._trail, self.request, self.now))
         self._told = self._told or bool(self._events)
         self._noted = self._noted or bool(self._trail)
@@ -179,7 +180,7 @@ class UnitOfWork:
             return self._events
         new = {each.key for each in self._events if each.version == FIRST}
         keys = await self._keys.of({subject: subject in new for subject in subjects})
-        return [outbox.sealed(each, keys[each.key], self.tenant_id) if each.personal else each for each in self._events]
+        return await turns.mapped(lambda each: outbox.sealed(each, keys[each.key], self.tenant_id) if each.personal else each, self._events)
 
     async def _write(self, statement: tuple[Query, dict[str, Any]] | None) -> None:
         if statement is not None:

@@ -11,7 +11,7 @@ import structlog
 from nats.js.errors import APIError
 from sqlalchemy import ARRAY, BigInteger, Double, Text, bindparam, func, select, text
 
-from chassis import names
+from chassis import names, turns
 from chassis.database import outbox
 from chassis.database.decoding import Row
 from chassis.database.pipeline import Pipeline
@@ -25,6 +25,7 @@ from chassis.events.window import Message, Window
 from chassis.telemetry import metrics
 
 BATCH: Final = 1024  # rows read at once
+PIECE: Final = 32  # rows that are read or made messages at once; more of them give way to calls
 POLL: Final = 0.25  # seconds between two looks at the outbox when nobody pokes: commits of other processes
 FIRST_PAUSE: Final = 0.1  # seconds after a failure, doubled up to
 LONGEST_PAUSE: Final = 10.0
@@ -77,6 +78,7 @@ class Relay:
 
     async def _carry(self, connection: Pipeline) -> None:
         """Carry until nothing is left after the stop; come back after a pause when NATS takes nothing."""
+        turns.begin_long_work()
         await connection.ask(_FORGETFUL, {})
         pause, carried, failed = FIRST_PAUSE, list[int](), False
         while True:
@@ -104,7 +106,8 @@ class Relay:
         connection.put(_PENDING, _PENDING.parameters({"size": BATCH, "held": self._held.waiting()}))
         answers = (await connection.sync()).all()
         metrics.OUTBOX_PUBLISHED.inc(len(carried))
-        return answers[-1].rows()
+        found = answers[-1].found()
+        return await turns.mapped(found.row, range(found.size), by=PIECE)
 
     async def _publish(self, rows: Sequence[Row]) -> list[int]:
         """Return the rows that the stream has now. Events of one key go one after the other, keys side by side."""
@@ -120,7 +123,7 @@ class Relay:
 
     async def _publish_firsts(self, lanes: Sequence[deque[Row]]) -> list[int]:
         """Publish the first event of each key; where that fails, leave the key's other ones: they must not overtake it."""
-        failures = await self._window.publish([_message(lane[0]) for lane in lanes])
+        failures = await self._window.publish(await turns.mapped(lambda lane: _message(lane[0]), lanes, by=PIECE))
         carried: list[int] = []
         for lane, failure in zip(lanes, failures, strict=True):
             if failure is None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 from sqlalchemy import ARRAY, ColumnElement, bindparam, func, select
 
+from chassis import turns
 from chassis.database import Query, Row, UnitOfWork
 from chassis.database.arrays import arrays, unnested
 from chassis.records.store import KEPT, Store
@@ -30,11 +31,11 @@ class BatchStore(Store[M]):
         if len(new) == 1:  # arrays of one cost as much as the rest of their statement
             await self.insert(work, new[0])
         else:
-            await work.send(self._insert_many, **arrays([self._row(each) for each in new], self._written))
+            await work.send(self._insert_many, **arrays(await turns.mapped(self._row, new), self._written))
 
     async def update_many(self, work: UnitOfWork, after: Sequence[M]) -> None:
         """Keep resources as they are now; they were locked before."""
-        await work.send(self._update_many, **arrays([self._row(each) for each in after], self._written))
+        await work.send(self._update_many, **arrays(await turns.mapped(self._row, after), self._written))
 
     async def delete_many(self, work: UnitOfWork, ids: Sequence[str]) -> None:
         """Remove resources for good."""

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from chassis import contract, etags, ids, masks
+from chassis import contract, etags, ids, masks, turns
 from chassis.database import UnitOfWork
 from chassis.errors import NotFound, Reason, Refusal
 from chassis.records.batches import BatchStore
@@ -118,13 +118,16 @@ class Records(ABC, Generic[M]):
         made = [draft for draft in drafts if draft.refusal is None]
         if made:
             await self.store.insert_many(work, [draft.after for draft in made])
+            await turns.give_way()
             await self.written(work, made)
         for draft in made:
+            await turns.give_way()
             work.publish(self.events.created(**{self.noun: draft.after}))
 
     async def write_changes(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
         """Keep drafts of records that are there, but for those that were refused or change nothing, and say so."""
         for draft in await self.write(work, drafts):
+            await turns.give_way()
             fields = masks.changed(draft.before, draft.after)
             work.publish(self.events.updated(**{self.noun: draft.after}, changed=fields), before=draft.before)
 

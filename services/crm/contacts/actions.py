@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from chassis import ids
+from chassis import ids, turns
 from chassis.database import UnitOfWork
 from chassis.errors import Violation, invalid
 from chassis.records import Draft
@@ -51,7 +51,8 @@ class Contacts(Records[Contact]):
     async def written(self, work: UnitOfWork, drafts: Sequence[Draft[Contact]]) -> None:
         """Keep what the contacts are found by from now on, by the search and by their keys."""
         await super().written(work, drafts)
-        rekeyed = [(draft, rules.keys(draft.before), rules.keys(draft.after)) for draft in drafts]
+        await turns.give_way()
+        rekeyed = await turns.mapped(lambda draft: (draft, rules.keys(draft.before), rules.keys(draft.after)), drafts)
         changed = [each for each in rekeyed if each[1] != each[2]]
         stale = [draft.before.id for draft, before, _ in changed if before]
         fresh = [(draft.after.id, kind, key) for draft, _, after in changed for kind, key in sorted(after)]

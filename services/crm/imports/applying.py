@@ -1,6 +1,5 @@
 """From rows to written records: what becomes of a row never depends on how rows are grouped."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -89,7 +88,6 @@ class Applier:
         else:
             written = await self._write(work, wave, skipped=wave.matched, updated=[])
         await work.flush()
-        await asyncio.sleep(0)  # writing only sends: without this, nobody else would have a turn until the next answer is awaited
         return written
 
     async def _write(self, work: UnitOfWork, wave: "_Wave", *, skipped: "list[_Match]", updated: "list[_Match]") -> Applied:

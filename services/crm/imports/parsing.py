@@ -1,16 +1,16 @@
 """From the cells of a row to a record, or to what is wrong with them.
 
-Some rows at a time, so that calls are served meanwhile: in a thread, each of them would wait 5 ms for the interpreter's lock.
+In the event loop, giving way to calls: beside a thread, each of them would wait 5 ms for the interpreter's lock.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from chassis import turns
 from chassis.errors import Violation
 from kith.crm.v1.companies_pb2 import Company
 from kith.crm.v1.imports_pb2 import Import
-from services.crm.imports import employers, rules
+from services.crm.imports import employers
 from services.crm.imports.cells import CellError, plain
 from services.crm.imports.columns import ABOUT_OTHERS, FIELDS, OF_COMPANIES, UNCOOKED
 from services.crm.imports.sheet import Line
@@ -39,11 +39,7 @@ class Parser:
 
     async def rows(self, lines: Sequence[Line]) -> list[Row]:
         """Return the rows in the form in which their records are kept. What phones and emails are is remembered for the writing."""
-        found: list[Row] = []
-        for start in range(0, len(lines), rules.PARSED):
-            found += map(self._row, lines[start : start + rules.PARSED])
-            await asyncio.sleep(0)
-        return found
+        return await turns.mapped(self._row, lines)
 
     def _row(self, line: Line) -> Row:
         record, company = self._records.kind(), Company()

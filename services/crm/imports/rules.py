@@ -20,9 +20,7 @@ STAGED: Final = 2_000
 APPLIED: Final = 1_000
 """Rows that are applied in one transaction (CRM-30)."""
 STEP: Final = 50
-"""Rows that one set of statements takes, and whose events are sealed at once; between two of them other calls have their turn."""
-PARSED: Final = 40
-"""Rows that are parsed at once, some 3 ms; between two of these, too."""
+"""Rows that one set of statements takes, and whose events are sealed at once."""
 
 UNUSED: Final = timedelta(days=7)
 """Time after which an upload that nobody ran is forgotten."""

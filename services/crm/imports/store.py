@@ -21,8 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from chassis import turns
 from chassis.answers import Pages
-from chassis.database import Query, UnitOfWork, tenant_table
+from chassis.database import Query, Row, UnitOfWork, tenant_table
 from chassis.database.arrays import arrays, unnested
 from chassis.database.columns import identifier, reference, resource_columns, word
 from chassis.listing import Listing
@@ -157,8 +158,8 @@ async def add_rows(work: UnitOfWork, import_id: str, lines: Sequence[Line]) -> N
 
 async def rows_behind(work: UnitOfWork, import_id: str, behind: int, most: int) -> list[Line]:
     """Return the next staged rows."""
-    rows = await work.all(ROWS, id=import_id, behind=behind, most=most)
-    return [Line(row["number"], row["line"], orjson.loads(row["cells"])) for row in rows]
+    found = await work.find(ROWS, id=import_id, behind=behind, most=most)
+    return await turns.mapped(lambda number: _line(found.row(number)), range(found.size))
 
 
 async def add_errors(work: UnitOfWork, import_id: str, failed: Sequence[Outcome]) -> None:
@@ -174,7 +175,7 @@ async def add_errors(work: UnitOfWork, import_id: str, failed: Sequence[Outcome]
 async def errors_behind(work: UnitOfWork, import_id: str, behind: int, most: int) -> list[Outcome]:
     """Return the next rows that failed."""
     rows = await work.all(ERRORS, id=import_id, behind=behind, most=most)
-    return [Outcome(Line(row["number"], row["line"], orjson.loads(row["cells"])), "failed", row["problem"]) for row in rows]
+    return [Outcome(_line(row), "failed", row["problem"]) for row in rows]
 
 
 async def drop_errors(work: UnitOfWork, import_id: str) -> None:
@@ -200,6 +201,10 @@ async def plan_anew(work: UnitOfWork) -> None:
     transaction writes does not count for that.
     """
     await work.send(_FORGET_PLANS)
+
+
+def _line(row: Row) -> Line:
+    return Line(row["number"], row["line"], orjson.loads(row["cells"]))
 
 
 def _json(cells: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from google.protobuf.message import Message
 
-from chassis import etags
+from chassis import etags, turns
 from chassis.database import UnitOfWork
 from chassis.errors import Violation
 from chassis.records import Draft, Edit
@@ -75,8 +75,7 @@ class Records(UsualRecords[R]):
 
     async def written(self, work: UnitOfWork, drafts: Sequence[Draft[R]]) -> None:
         """Keep what hangs on records that were just written; a noun with more than what they are found by adds to it."""
-        changes = [search.Change(draft.id, self._shown(draft.before), self._shown(draft.after)) for draft in drafts]
-        await search.follow(work, self.noun, changes)
+        await search.follow(work, self.noun, await turns.mapped(self._change, drafts))
 
     async def removed(self, work: UnitOfWork, ids: Sequence[str]) -> None:
         """Forget what hangs on deleted records that go for good; nothing, unless a noun says what."""
@@ -148,6 +147,9 @@ class Records(UsualRecords[R]):
         for draft in await self.write(work, drafts):
             work.publish(event(**{self.noun: draft.after}), before=draft.before)
         return drafts
+
+    def _change(self, draft: Draft[R]) -> search.Change:
+        return search.Change(draft.id, self._shown(draft.before), self._shown(draft.after))
 
     def _shown(self, record: R) -> Entry | None:
         return self.entry(record) if record.id and not record.HasField("delete_time") else None

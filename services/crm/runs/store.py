@@ -10,8 +10,9 @@ from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.database.columns import identifier, moment, reference, word
 from services.crm.store import METADATA
 
-LEASE: Final = timedelta(seconds=5)
-"""Time without a sign of life after which another process takes a run over; ten times what the longest step takes between two."""
+LEASE: Final = timedelta(seconds=10)
+"""Time without a sign of life after which another process takes a run over; some ten times what a step takes, also where the run gives
+way to calls."""
 
 runs: Final = tenant_table(
     "runs",

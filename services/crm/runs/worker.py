@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from chassis import ids
+from chassis import ids, turns
 from chassis.context import Caller, CallerKind, Request, enter, enter_as
 from chassis.database import NO_TENANT, Database, failures, unit_of_work
 from services.crm.runs import actions, store
@@ -77,6 +77,7 @@ class Worker:
     async def _serve(self, tenant_id: str) -> None:
         """Do one run of a tenant, whose next one has its turn behind the others'."""
         took = False
+        turns.begin_long_work()
         try:
             took = await self._take(tenant_id)
         except Exception as error:  # noqa: BLE001 - likewise
