@@ -48,6 +48,12 @@ RPC_CLIENT_CALL_DURATION = Histogram(
 )
 RPC_CLIENT_RETRIES = Counter("kith_rpc_client_retries_total", "RPCs that were tried again.", ("target",))
 BREAKER_OPEN = Gauge("kith_breaker_open", "1 while calls to the target are refused at once because it kept failing.", ("target",))
+EGRESS_DURATION = Histogram(
+    "kith_egress_duration_seconds",
+    "Duration of requests to URLs of users, by the class of their answer's status or the cause of there being none.",
+    ("use", "outcome"),
+    buckets=CALL_BUCKETS,
+)
 
 # The database.
 DB_CLIENT_OPERATION_DURATION = Histogram(
@@ -132,6 +138,12 @@ def rpc_client_call(method: str, code: str) -> Histogram:
 def http_server_request(method: str, route: str, status: int) -> Histogram:
     """Return the bound series of a route of the edge; `method` and `route` are of the contract or OTHER."""
     return HTTP_SERVER_REQUEST_DURATION.labels(method, route, status)
+
+
+@cache
+def egress(use: str, outcome: str) -> Histogram:
+    """Return the bound series of requests to URLs of users; a use is a constant of the code."""
+    return EGRESS_DURATION.labels(use, outcome)
 
 
 @cache
