@@ -1,12 +1,13 @@
 """`kith mail`: what the platform wrote to people while it has no mail server, to be read and followed here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -37,14 +38,14 @@ class Message:
     links: Sequence[str]
 
     @classmethod
-    def read(cls, file: Path) -> Self:
-        """Read a mail from its file."""
-        message = message_from_bytes(file.read_bytes(), _class=EmailMessage, policy=default)
+    def read(cls, mail_id: str, content: bytes) -> Self:
+        """Read a mail."""
+        message = message_from_bytes(content, _class=EmailMessage, policy=default)
         body = message.get_body(("plain",))
         text: str = body.get_content() if body else ""
         written: datetime = message["Date"].datetime
         return cls(
-            id=file.stem,
+            id=mail_id,
             time=written.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
             to=str(message["To"]),
             subject=str(message["Subject"]),
@@ -58,7 +59,7 @@ def every(context: typer.Context, *, to: To = "", data: Data = None, as_json: Js
     """Show mails that were written instead of sent, the newest first; times are in UTC."""
     if context.invoked_subcommand is not None:
         return
-    found = _mails(data, to)
+    found = list(_mails(data, to))
     if as_json:
         print(json.dumps([asdict(each) for each in found]))
         return
@@ -76,18 +77,27 @@ def every(context: typer.Context, *, to: To = "", data: Data = None, as_json: Js
 @app.command("open")
 def open_mail(number: Number, *, to: To = "", data: Data = None, as_json: Json = False) -> None:
     """Show one mail."""
-    found = _mails(data, to)
-    if number > len(found):
-        stop_with(f"there is no mail {number}; there are {len(found)}")
-    mail = found[number - 1]
+    mail = next(islice(_mails(data, to), number - 1, None), None)
+    if mail is None:
+        stop_with(f"there is no mail {number}")
     if as_json:
         print(json.dumps(asdict(mail)))
     else:
         console.print(f"[bold]To:[/bold] {escape(mail.to)}\n[bold]Subject:[/bold] {escape(mail.subject)}\n\n{escape(mail.text)}")
 
 
-def _mails(data: Path | None, to: str) -> list[Message]:
-    """Return the mails of the installation, the newest first: their names are ids, which are in the order of time."""
+def _mails(data: Path | None, to: str) -> Iterator[Message]:
+    """Yield the mails of the installation, the newest first: their names are ids, which are in the order of time."""
     folder = Layout(settings_of(data).data).mail
-    mails = [Message.read(file) for file in sorted(folder.glob("[!.]*.eml"), reverse=True)]
-    return [mail for mail in mails if not to or mail.to.casefold() == to.casefold()]
+    for file in sorted(folder.glob("[!.]*.eml"), reverse=True):
+        content = file.read_bytes()
+        if not _may_be_to(content, to):
+            continue
+        mail = Message.read(file.stem, content)
+        if not to or mail.to.casefold() == to.casefold():
+            yield mail
+
+
+def _may_be_to(content: bytes, address: str) -> bool:
+    """Say whether a mail may be to an address, without taking it apart: there may be thousands."""
+    return address.casefold() in content.partition(b"\r\n\r\n")[0].decode(errors="replace").casefold()

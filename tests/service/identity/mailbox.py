@@ -21,7 +21,7 @@ class Mailbox:
         for file in sorted(self._folder.glob("[!.]*.eml")):
             if file.name not in self._read:
                 self._read.add(file.name)
-                message = Message.read(file)
+                message = Message.read(file.stem, file.read_bytes())
                 self._to[message.to].append(message)
         return self._to[address]
 
