@@ -25,6 +25,7 @@ from services.identity.users.hashing import Hasher
 from services.identity.verifications.actions import Verifications
 from services.identity.verifications.api import VerificationService
 from services.identity.verifications.jobs import purge_verifications
+from services.identity.warnings.actions import Warnings
 
 
 @asynccontextmanager
@@ -33,8 +34,9 @@ async def wire(platform: Platform[IdentitySettings]) -> AsyncIterator[Wiring]:
     settings = platform.settings
     keyring = Keyring(platform.vault)
     attempts = Attempts(free_per_address=settings.free_attempts_per_address)
-    sessions = Sessions(issuer=settings.public_url, attempts=attempts)
-    verifications = Verifications(Post(platform.vault))
+    post = Post(platform.vault)
+    sessions = Sessions(issuer=settings.public_url, attempts=attempts, warnings=Warnings(post))
+    verifications = Verifications(post)
     system_dsn = settings.system_dsn.reveal()
     delivery = Delivery(settings, templates(), platform.vault, dsn=system_dsn, public_url=settings.public_url)
     with closing(Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)) as hasher:

@@ -22,6 +22,7 @@ from services.identity.sessions import access_tokens, rules, store
 from services.identity.sessions.refresh_tokens import RefreshToken
 from services.identity.sessions.rules import Decision, Verdict
 from services.identity.sessions.store import Live, Locked
+from services.identity.warnings.actions import Warnings
 
 OURS: Final = frozenset({Verdict.ROTATE, Verdict.REPLAY, Verdict.REUSED})
 """Verdicts on tokens that were made here for a session that lives."""
@@ -30,9 +31,10 @@ OURS: Final = frozenset({Verdict.ROTATE, Verdict.REPLAY, Verdict.REUSED})
 class Sessions:
     """Sessions of one issuer."""
 
-    def __init__(self, *, issuer: str, attempts: Attempts) -> None:
+    def __init__(self, *, issuer: str, attempts: Attempts, warnings: Warnings) -> None:
         self._issuer = issuer
         self._attempts = attempts
+        self._warnings = warnings
 
     async def open(self, work: UnitOfWork, keys: Keys, member: Member) -> Session:
         """Begin a session of a member; from here on the call is made by that member."""
@@ -71,6 +73,7 @@ class Sessions:
         match decision.verdict:
             case Verdict.REUSED:
                 await _end(work, locked, SessionEnded.CAUSE_REUSE)
+                await self._warnings.session_reused(work, locked.live.user_id, locked.user_agent)
             case Verdict.FORGED:
                 await self._attempts.failed(work, address=work.request.client_ip)
 

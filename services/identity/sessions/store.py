@@ -74,6 +74,7 @@ class Locked(NamedTuple):
     live: Live
     key_id: str
     family: Family
+    user_agent: str
     now: datetime
 
 
@@ -145,7 +146,7 @@ async def lock(work: UnitOfWork, token: RefreshToken) -> Locked | None:
         ended=row["end_time"] is not None,
     )
     live = Live(row["id"], row["user_id"], row["create_time"], row["idle_expire_time"])
-    return Locked(live, row["key_id"], family, clock["now"])
+    return Locked(live, row["key_id"], family, row["user_agent"], clock["now"])
 
 
 async def rotate(work: UnitOfWork, live: Live, token: RefreshToken, *, now: datetime) -> None:

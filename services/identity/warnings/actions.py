@@ -1,0 +1,22 @@
+"""Warnings go to verified addresses alone: nobody else could be meant, and strangers could be made to read them."""
+
+from chassis.database import UnitOfWork
+from chassis.mail import Post
+from services.identity.mails.kinds import SESSION_REUSED
+from services.identity.users import store as users
+from services.identity.warnings import rules
+
+
+class Warnings:
+    """Warnings to people about their accounts."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    async def session_reused(self, work: UnitOfWork, user_id: str, user_agent: str) -> None:
+        """Say that a session was ended because a rotated token of it came back; `user_agent` is of the device that began it (ID-11)."""
+        user = await users.STORE.get(work, user_id)
+        if user is None or not user.HasField("email_verify_time"):
+            return
+        device, time = rules.device(user_agent), rules.time(work.now, user.time_zone)
+        await self._post.send(work, SESSION_REUSED.mail(to=user.email, locale=user.locale, device=device, time=time))
