@@ -4,7 +4,7 @@ A call needs the loop several times. Work that takes it for 25 ms in each of its
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Final, TypeVar
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 A = TypeVar("A")
 B = TypeVar("B")
 
+PART: Final = 50  # rows of one statement: to put their values on the wire takes a millisecond or so, and cannot be interrupted
 TURN: Final = 0.002  # seconds
 QUIET: Final = 0.0001  # seconds; a round of the loop that takes less had next to nothing to do
 PATIENCE: Final = 0.01  # seconds that a turn waits for the loop to be quiet: where it never is, long work still has a sixth of it
@@ -60,6 +61,12 @@ async def mapped(make: Callable[[A], B], things: Iterable[A], *, by: int = 1) ->
             await give_way()
         made.append(make(thing))
     return made
+
+
+def parts(things: Sequence[A]) -> Iterator[Sequence[A]]:
+    """Yield things, so many at a time as one statement takes without holding the loop for long."""
+    for start in range(0, len(things), PART):
+        yield things[start : start + PART]
 
 
 async def _quiet() -> None:

@@ -1,6 +1,6 @@
 """The statements over a table of resources for many rows at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -8,8 +8,9 @@ from google.protobuf.message import Message
 from sqlalchemy import ARRAY, ColumnElement, bindparam, func, select
 
 from chassis import turns
-from chassis.database import Query, Row, UnitOfWork
+from chassis.database import Found, Query, UnitOfWork
 from chassis.database.arrays import arrays, unnested
+from chassis.records.resource import resource
 from chassis.records.store import KEPT, Store
 
 M = TypeVar("M", bound=Message)
@@ -20,11 +21,11 @@ class BatchStore(Store[M]):
 
     async def get_many(self, work: UnitOfWork, ids: Sequence[str]) -> dict[str, M]:
         """Return the resources that exist, by id."""
-        return self._by_id(await work.all(self._get_many, ids=list(ids)))
+        return await self._by_id(await work.find(self._get_many, ids=list(ids)))
 
     async def lock_many(self, work: UnitOfWork, ids: Sequence[str]) -> dict[str, M]:
         """Return the resources that exist, by id, and keep others from changing them until the end of the unit of work."""
-        return self._by_id(await work.all(self._lock_many, ids=list(ids)))
+        return await self._by_id(await work.find(self._lock_many, ids=list(ids)))
 
     async def insert_many(self, work: UnitOfWork, new: Sequence[M]) -> None:
         """Keep new resources."""
@@ -41,8 +42,9 @@ class BatchStore(Store[M]):
         """Remove resources for good."""
         await work.send(self._delete_many, ids=list(ids))
 
-    def _by_id(self, rows: Iterable[Row]) -> dict[str, M]:
-        return {row["id"]: self._fields.message(row) for row in rows}
+    async def _by_id(self, found: Found) -> dict[str, M]:
+        read = await turns.mapped(lambda number: self._fields.message(found.row(number)), range(found.size))
+        return {resource(each).id: each for each in read}
 
     @property
     def _are_meant(self) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """What is done with records, one or five hundred at a time, and always in this order: look, check, decide, write, say."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -92,8 +92,7 @@ class Records(ABC, Generic[M]):
             await self.store.delete_many(work, [draft.id for draft in gone])
         if gone and contract.holds_sensitive(self.kind.DESCRIPTOR):
             await work.forget(*(draft.id for draft in gone))
-        for draft in gone:
-            work.publish(self.events.deleted(**{self.noun: draft.after}), before=draft.before)
+        await self.say(work, gone, lambda draft: self.events.deleted(**{self.noun: draft.after}))
         return drafts
 
     def new(self, work: UnitOfWork, after: M) -> Draft[M]:
@@ -116,30 +115,35 @@ class Records(ABC, Generic[M]):
     async def write_new(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
         """Keep drafts of new records, but for those that were refused, and say so."""
         made = [draft for draft in drafts if draft.refusal is None]
-        if made:
-            await self.store.insert_many(work, [draft.after for draft in made])
+        for part in turns.parts(made):
+            await self.store.insert_many(work, [draft.after for draft in part])
             await turns.give_way()
-            await self.written(work, made)
-        for draft in made:
-            await turns.give_way()
-            work.publish(self.events.created(**{self.noun: draft.after}))
+            await self.written(work, part)
+        await self.say(work, made, lambda draft: self.events.created(**{self.noun: draft.after}))
 
     async def write_changes(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> None:
         """Keep drafts of records that are there, but for those that were refused or change nothing, and say so."""
-        for draft in await self.write(work, drafts):
-            await turns.give_way()
-            fields = masks.changed(draft.before, draft.after)
-            work.publish(self.events.updated(**{self.noun: draft.after}, changed=fields), before=draft.before)
+        await self.say(work, await self.write(work, drafts), self._updated)
 
     async def write(self, work: UnitOfWork, drafts: Sequence[Draft[M]]) -> list[Draft[M]]:
         """Keep drafts as `write_changes` does, and return those that were; what became of them is for the caller to say."""
         changed = [draft for draft in drafts if draft.changes]
-        for draft in changed:
-            advance(draft.after, work.now)
-        if changed:
-            await self.store.update_many(work, [draft.after for draft in changed])
-            await self.written(work, changed)
+        for part in turns.parts(changed):
+            for draft in part:
+                advance(draft.after, work.now)
+            await self.store.update_many(work, [draft.after for draft in part])
+            await turns.give_way()
+            await self.written(work, part)
         return changed
+
+    async def say(self, work: UnitOfWork, drafts: Sequence[Draft[M]], event: Callable[[Draft[M]], Message]) -> None:
+        """Publish what became of drafts that were written. Of many, what is said of the first ones is on its way before the last ones."""
+        for part in turns.parts(drafts):
+            for draft in part:
+                await turns.give_way()
+                work.publish(event(draft), before=draft.before if resource(draft.before).id else None)
+            if len(part) < len(drafts):
+                await work.flush()
 
     def copy(self, record: M) -> M:
         """Return a record like this one."""
@@ -148,6 +152,7 @@ class Records(ABC, Generic[M]):
         return copy
 
     async def _draft(self, work: UnitOfWork, edit: Edit[M], before: M | None) -> Draft[M]:
+        await turns.give_way()
         if before is None:
             return Draft(self.kind(), self.kind(), self._not_found())
         try:
@@ -157,6 +162,9 @@ class Records(ABC, Generic[M]):
         except Refusal as refusal:
             return Draft(before, before, refusal)
         return Draft(before, after)
+
+    def _updated(self, draft: Draft[M]) -> Message:
+        return self.events.updated(**{self.noun: draft.after}, changed=masks.changed(draft.before, draft.after))
 
     def _masked(self, before: M, wanted: M, mask: FieldMask) -> M:
         self.must_be_open(before)

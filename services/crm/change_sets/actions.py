@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chassis import etags, ids
+from chassis import etags, ids, turns
 from chassis.database import UnitOfWork
 from chassis.records import Draft, advance, begin
 from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetOrigin, ChangeSetState
@@ -15,14 +15,14 @@ from services.crm.records.kinds import KINDS
 
 async def keep(work: UnitOfWork, noun: str, origin: ChangeSetOrigin.ValueType, drafts: Sequence[Draft[Any]]) -> str:
     """Keep what a call changed as a change set of its own; return its id, "" when nothing was changed."""
-    changed = _changes(noun, drafts)
+    changed = await _changes(noun, drafts)
     if not changed:
         return ""
     change_set = new(work, ids.new(), KINDS[noun], origin)
     change_set.state = ChangeSetState.CHANGE_SET_STATE_APPLIED
     change_set.change_count = len(changed)
     await store.STORE.insert(work, change_set)
-    await store.add_changes(work, change_set.id, changed)
+    await _add(work, change_set.id, changed)
     return change_set.id
 
 
@@ -35,9 +35,8 @@ def new(work: UnitOfWork, change_set_id: str, kind: RecordKind.ValueType, origin
 
 async def add(work: UnitOfWork, change_set_id: str, noun: str, drafts: Sequence[Draft[Any]]) -> int:
     """Keep what was changed in a change set that is still growing; return how many records that were."""
-    changed = _changes(noun, drafts)
-    if changed:
-        await store.add_changes(work, change_set_id, changed)
+    changed = await _changes(noun, drafts)
+    await _add(work, change_set_id, changed)
     return len(changed)
 
 
@@ -47,8 +46,14 @@ def step(work: UnitOfWork, change_set: ChangeSet, state: ChangeSetState.ValueTyp
     advance(change_set, work.now)
 
 
-def _changes(noun: str, drafts: Sequence[Draft[Any]]) -> list[Change]:
-    return [_change(noun, draft) for draft in drafts if draft.changes]
+async def _add(work: UnitOfWork, change_set_id: str, changed: Sequence[Change]) -> None:
+    for part in turns.parts(changed):
+        await turns.give_way()
+        await store.add_changes(work, change_set_id, part)
+
+
+async def _changes(noun: str, drafts: Sequence[Draft[Any]]) -> list[Change]:
+    return await turns.mapped(lambda draft: _change(noun, draft), [draft for draft in drafts if draft.changes])
 
 
 def _change(noun: str, draft: Draft[Any]) -> Change:

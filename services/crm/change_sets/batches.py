@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc.status_pb2 import Status
 
+from chassis import turns
 from chassis.database import UnitOfWork
 from chassis.errors import raise_for
 from chassis.interceptors.errors import status
@@ -25,6 +26,7 @@ class Batch(NamedTuple):
 
 async def update(work: UnitOfWork, records: Records[Any], edits: Sequence[tuple[Any, FieldMask]]) -> Batch:
     """Change the masked fields of many records."""
+    turns.begin_long_work()
     raise_for(rules.check_written([wanted.id for wanted, _ in edits], f"{records.noun}.id"))
     drafts = await records.update(work, edits)
     return await _kept(work, records, ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_UPDATE, drafts)
@@ -32,6 +34,7 @@ async def update(work: UnitOfWork, records: Records[Any], edits: Sequence[tuple[
 
 async def delete(work: UnitOfWork, records: Records[Any], named: Sequence[tuple[str, str]]) -> Batch:
     """Hide many records, named by id and etag."""
+    turns.begin_long_work()
     raise_for(rules.check_written([record_id for record_id, _ in named], "id"))
     drafts = await records.delete(work, named)
     return await _kept(work, records, ChangeSetOrigin.CHANGE_SET_ORIGIN_BATCH_DELETE, drafts)

@@ -1,9 +1,9 @@
 """The run that undoes a change set, some hundred records at a time, each step of its own transaction."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from chassis import turns
 from chassis.database import UnitOfWork, unit_of_work
 from chassis.records import Draft
 from kith.crm.v1.change_sets_pb2 import ChangeSet, ChangeSetState, KeptEdit
@@ -20,8 +20,6 @@ from services.crm.runs.store import Run
 KIND: Final = "revert"
 MOST: Final = 500
 """Records that are undone in one transaction."""
-STEP: Final = 50
-"""Records that one set of statements takes, and whose events are sealed at once; between two of them other calls have their turn."""
 MOST_KEPT: Final = 100
 """Kept edits that a change set names; the others are counted."""
 
@@ -74,18 +72,18 @@ class Revert:
         for noun, records in self._records.items():
             mine = [change for change in changes if (change.noun or own) == noun]
             kind = RecordKind.RECORD_KIND_UNSPECIFIED if noun == own else KINDS[noun]
-            for start in range(0, len(mine), STEP):
-                left = await self._undo(work, records, mine[start : start + STEP])
+            for part in turns.parts(mine):
+                left = await self._undo(work, records, part)
                 kept += [KeptEdit(record_id=record_id, fields=fields, kind=kind) for record_id, fields in left.items()]
                 await work.flush()
-                await asyncio.sleep(0)  # writing only sends: without this, nobody else would have a turn until the next answer is awaited
         return kept
 
-    async def _undo(self, work: UnitOfWork, records: Records[Any], changes: list[Change]) -> dict[str, list[str]]:
+    async def _undo(self, work: UnitOfWork, records: Records[Any], changes: Sequence[Change]) -> dict[str, list[str]]:
         """Undo changes; return the records of which something was kept, with the fields."""
         now = await records.store.lock_many(work, sorted(change.record_id for change in changes))
         undo = Undo()
         for change in changes:
+            await turns.give_way()
             undo.take(records, change, now.get(change.record_id))
         drafts: list[Draft[Any]] = [
             *await records.delete(work, [(each, "") for each in undo.to_delete]),

@@ -62,6 +62,7 @@ class Records(UsualRecords[R]):
         needs_region = any(phones.needs_region(draft.after.phones, draft.before.phones) for draft in drafts)
         region = await self.regions.of(work) if needs_region else ""
         for draft in drafts:
+            await turns.give_way()
             draft.settle(lambda before, after: self.tidy(before, after, region), self.check)
         await self.check_references(work, [draft for draft in drafts if draft.changes])
 
@@ -144,8 +145,7 @@ class Records(UsualRecords[R]):
         return sorted(records)
 
     async def _write_and_say(self, work: UnitOfWork, drafts: list[Draft[R]], event: type[Message]) -> list[Draft[R]]:
-        for draft in await self.write(work, drafts):
-            work.publish(event(**{self.noun: draft.after}), before=draft.before)
+        await self.say(work, await self.write(work, drafts), lambda draft: event(**{self.noun: draft.after}))
         return drafts
 
     def _change(self, draft: Draft[R]) -> search.Change:

@@ -56,7 +56,7 @@ class RecordStore(BatchStore[R]):
 
     async def lock_unfound(self, work: UnitOfWork, after: str, most: int) -> dict[str, R]:
         """Return live records with an id behind `after` whom the search does not find by the present rules, by id; lock them."""
-        return self._by_id(await work.all(self._unfound, after=after, most=most))
+        return await self._by_id(await work.find(self._unfound, after=after, most=most))
 
     async def tenants(self, work: UnitOfWork) -> set[str]:
         """Return the tenants that have records; a tenant's own unit of work sees no other than itself."""

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from sqlalchemy import MetaData
 
-from chassis import ids, texts
+from chassis import ids, texts, turns
 from chassis.context import Caller, CallerKind, Request, enter
 from chassis.database import Database, UnitOfWork, tenancy, tenant_table, unit_of_work
 from chassis.database.columns import resource_columns, word
@@ -52,7 +52,7 @@ def table(crm: Served) -> Iterator[None]:
 async def call(crm: Served) -> AsyncIterator[None]:
     """A call of a member of an organisation that has nothing yet."""
     async with await psycopg.AsyncConnection.connect(crm.admin, autocommit=True) as admin:
-        await admin.execute("TRUNCATE outbox, subject_keys, firms")
+        await admin.execute("TRUNCATE outbox, audit_log, subject_keys, firms")
     async with Database(crm.runtime, size=2, keys=Memory(RootKey(secrets.token_bytes(32)))) as database:
         caller = Caller(kind=CallerKind.USER, tenant_id=ids.new(), user_id=ids.new())
         enter(Request(request_id=ids.new(), database=database, caller=caller))
@@ -69,6 +69,12 @@ async def told(crm: Served) -> list[tuple[str, int]]:
     async with await psycopg.AsyncConnection.connect(crm.admin) as admin:
         rows = await (await admin.execute("SELECT split_part(subject, '.', 4), version FROM outbox ORDER BY seq")).fetchall()
     return [(what, version) for what, version in rows]
+
+
+async def keys_told(crm: Served) -> list[str]:
+    """Return which records were told of."""
+    async with await psycopg.AsyncConnection.connect(crm.admin) as admin:
+        return [key for (key,) in await (await admin.execute("SELECT key FROM outbox ORDER BY seq")).fetchall()]
 
 
 async def kept(crm: Served, table: str) -> int:
@@ -120,6 +126,26 @@ async def test_several_records_are_changed_at_once(crm: Served) -> None:
         found, _ = await FIRMS.get_many(work, [each.id for each in firms])
     assert [(each.name, each.domain, each.etag) for each in found] == [("One", "One.example.com", '"2"'), ("Two", "Two.example.com", '"2"')]
     assert await told(crm) == [("created", 1), ("created", 1), ("updated", 2), ("updated", 2)]
+
+
+async def test_more_records_than_one_statement_takes_are_kept_and_told_of_once_in_their_order(crm: Served) -> None:
+    count = 2 * turns.PART + 1
+    async with unit_of_work() as work:
+        drafts = [FIRMS.new(work, Company(name=f"F{number}")) for number in range(count)]
+        await FIRMS.write_new(work, drafts)
+    mask = FieldMask(paths=["domain"])
+    async with unit_of_work() as work:
+        changed = await FIRMS.update(work, [(Company(id=draft.id, domain="example.com"), mask) for draft in drafts])
+    assert [(draft.id, draft.after.etag) for draft in changed] == [(draft.id, '"2"') for draft in drafts]
+    async with unit_of_work() as work:
+        found, missing = await FIRMS.get_many(work, [draft.id for draft in drafts])
+    assert ([each.domain for each in found], missing) == (["example.com"] * count, [])
+    assert await keys_told(crm) == [draft.id for draft in drafts] * 2
+    async with unit_of_work() as work:
+        await FIRMS.delete(work, [(draft.id, "") for draft in drafts])
+    assert await told(crm) == [("created", 1)] * count + [("updated", 2)] * count + [("deleted", 3)] * count
+    assert await kept(crm, "firms") == 0
+    assert await kept(crm, "audit_log") == 3 * count
 
 
 async def test_what_is_removed_is_gone_with_the_key_to_what_was_told_of_it(crm: Served) -> None:
