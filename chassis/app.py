@@ -41,6 +41,8 @@ from chassis.telemetry.health import Check, Health
 from chassis.telemetry.probes import Probes
 from chassis.telemetry.setup import started
 from chassis.tokens.trust import Trust, key_set_service
+from chassis.trail.check import AuditTrailService
+from chassis.trail.sealer import Sealer
 from chassis.vault import LocalMasterKey, Vault
 
 log = structlog.get_logger()
@@ -105,13 +107,14 @@ class App(Generic[S]):
             trust = await self._trust(stack)
             broker = await enter(Broker(settings.nats_url.reveal(), name=self._name))
             await enter(Broadcast(broker, contract.session_ended(), trust.end_session))
-            clients = await enter(Clients(settings.upstreams, trust.signer))
+            clients = await enter(Clients({self._name: f"{settings.host}:{settings.port}", **settings.upstreams}, trust.signer))
             wiring = await enter(self._wire(Platform(settings=settings, database=database, clients=clients, vault=vault)))
             health = await self._health(stack, {"database": database.ping, "nats": broker.ping, "keys": trust.keys.check})
             await enter(Relay(broker, service=self._name, dsn=system_dsn))
             serving = await enter(self._server(wiring, trust, database))
             for consumer in self._consumers(broker, wiring, database, clients):
                 await enter(consumer)
+            await enter(Sealer(clients, dsn=system_dsn))
             await enter(Jobs([*Purge(system_dsn).jobs(), *wiring.jobs], service=self._name, database=database, dsn=system_dsn))
             ended = ending.asked()  # until here a signal kills: coming up may take as long as NATS does, and nothing is in flight
             collecting.settle()
@@ -136,7 +139,7 @@ class App(Generic[S]):
 
     def _server(self, wiring: Wiring, trust: Trust, database: Database) -> server.Server:
         settings = self._settings
-        servicers = [*wiring.servicers, SubjectKeyService(self._name)]
+        servicers = [*wiring.servicers, SubjectKeyService(self._name), AuditTrailService(self._name)]
         return server.Server(
             servicers,
             Chain(self._stages(trust), database),

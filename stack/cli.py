@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import typer
 from rich.markup import escape
 
+from stack import audit, leftovers, mail, table
 from stack import doctor as doctors
-from stack import leftovers, mail, table
 from stack.demo.account import Demo
 from stack.events import letters, replay
 from stack.launch import Platform, backing, running
@@ -26,6 +26,7 @@ from stack.wiring import Wiring
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run and look after Kith.")
 app.add_typer(letters.app, name="dead-letters")
 app.add_typer(replay.app, name="replay")
+app.add_typer(audit.app, name="audit")
 app.add_typer(mail.app, name="mail")
 app.command("import")(imports.import_file)
 app.command()(exports.export)

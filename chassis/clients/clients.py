@@ -1,7 +1,7 @@
 """The services that this process calls: one channel each, shared by all stubs."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import cache, partial
 from typing import Any, Final, NoReturn, Self, cast
@@ -43,6 +43,11 @@ class Clients:
 
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return the names of the services that can be called."""
+        return sorted(self._addresses)
 
     def channel(self, tenant_id: str | None = None, *, of: str = "") -> aio.Channel:
         """Return what a generated stub is made on: `TenantServiceStub(clients.channel())`.

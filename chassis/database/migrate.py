@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +12,14 @@ import psycopg
 import stamina
 from alembic import command
 from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from chassis import names
+from chassis.database import audit_partitions
 
 ENVIRONMENT: Final = Path(__file__).parent / "environment"
 ONE_AT_A_TIME: Final = 0x6B697468
@@ -24,8 +28,16 @@ ATTEMPTS: Final = 5
 
 
 def upgrade(dsn: str, service: str, folder: Path, target: str = "head") -> None:
-    """Migrate up to a revision with the migrator's DSN; `folder` is the service's `migrations`."""
-    _run(dsn, service, folder, lambda config: command.upgrade(config, target))
+    """Migrate up to a revision with the migrator's DSN, and make the months ahead; `folder` is the service's `migrations`."""
+
+    def steps(config: Config) -> None:
+        command.upgrade(config, target)
+        connection: Connection = config.attributes["connection"]
+        with connection.begin():
+            if audit_partitions.is_partitioned(connection):
+                audit_partitions.make_ahead(Operations(MigrationContext.configure(connection)), datetime.now(UTC))
+
+    _run(dsn, service, folder, steps)
 
 
 def downgrade(dsn: str, service: str, folder: Path, target: str = "base") -> None:

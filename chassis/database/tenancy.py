@@ -36,13 +36,18 @@ def protect(op: Operations, *tables: str, grants: str = "SELECT, INSERT, UPDATE,
     The sub-select is evaluated once a statement; the one-argument form of current_setting makes a forgotten tenant an
     error instead of an empty answer. The same rule as a RESTRICTIVE policy stands when somebody adds a permissive one.
     """
-    runtime = role(op, "runtime")
     for table in tables:
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(f"CREATE POLICY tenant ON {table} TO {runtime} USING ({MATCH}) WITH CHECK ({MATCH})")
-        op.execute(f"CREATE POLICY tenant_only ON {table} AS RESTRICTIVE TO {runtime} USING ({MATCH}) WITH CHECK ({MATCH})")
-        op.execute(f"GRANT {grants} ON {table} TO {runtime}")
+        bind(op, table)
+        op.execute(f"GRANT {grants} ON {table} TO {role(op, 'runtime')}")
+
+
+def bind(op: Operations, table: str) -> None:
+    """Bind a tenant table to the tenant of the transaction, and let nobody use it: a partition is reached by its parent alone."""
+    runtime = role(op, "runtime")
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    op.execute(f"CREATE POLICY tenant ON {table} TO {runtime} USING ({MATCH}) WITH CHECK ({MATCH})")
+    op.execute(f"CREATE POLICY tenant_only ON {table} AS RESTRICTIVE TO {runtime} USING ({MATCH}) WITH CHECK ({MATCH})")
 
 
 def grant(op: Operations, *tables: str, grants: str = "SELECT, INSERT, UPDATE, DELETE") -> None:

@@ -91,6 +91,14 @@ DEAD_LETTERS = Gauge(
     ("messaging_consumer_group_name", "stream"),
 )
 
+# The audit trail.
+AUDIT_ROWS_SEALED = Counter("kith_audit_rows_sealed_total", "Rows of the audit trail that were sealed.")
+AUDIT_LAST_SEAL = Gauge(
+    "kith_audit_last_seal_timestamp_seconds",
+    "When nothing was left to be sealed, in seconds since 1970; 0 in a process that does not seal.",
+)
+AUDIT_BATCHES_REFUSED = Counter("kith_audit_batches_refused_total", "Batches whose number was sealed with other rows before; must stay 0.")
+
 # Live changes.
 LIVE_STREAMS = Gauge("kith_live_streams", "Live streams that this edge holds open.")
 LIVE_EVENTS = Counter("kith_live_events_total", "Events that were put into a live stream.")

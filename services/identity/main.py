@@ -9,6 +9,8 @@ from chassis.mail import Post
 from chassis.mail.delivery import Delivery
 from services.identity.attempts.actions import Attempts
 from services.identity.attempts.jobs import purge_attempts
+from services.identity.audit.api import AuditSealService, AuditService
+from services.identity.audit.chain import Chain
 from services.identity.auth.api import AuthService
 from services.identity.auth.sign_in import SignIn
 from services.identity.auth.sign_up import SignUp
@@ -39,13 +41,16 @@ async def wire(platform: Platform[IdentitySettings]) -> AsyncIterator[Wiring]:
     verifications = Verifications(post)
     system_dsn = settings.system_dsn.reveal()
     delivery = Delivery(settings, templates(), platform.vault, dsn=system_dsn, public_url=settings.public_url)
-    with closing(Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)) as hasher:
+    hashing = Hasher(memory_kib=settings.password_memory_kib, passes=settings.password_passes)
+    with closing(hashing) as hasher, closing(Chain(keyring, dsn=system_dsn)) as chain:
         sign_up = SignUp(hasher, keyring, sessions, verifications)
         sign_in = SignIn(hasher, keyring, sessions, attempts)
         auth = AuthService(sign_up, sign_in, sessions, keyring)
+        audit = AuditService(platform.clients, keyring, platform.clients.names)
+        people = [auth, MeService(), MemberService(hasher), TenantService(), VerificationService(verifications)]
         async with delivery:
             yield Wiring(
-                servicers=[auth, MeService(), MemberService(hasher), TenantService(), VerificationService(verifications)],
+                servicers=[*people, audit, AuditSealService(chain)],
                 jobs=[
                     Job(KeyJobs(platform.vault, keyring).tend_keys, "*/10 * * * *"),
                     Job(purge_attempts, "42 * * * *"),

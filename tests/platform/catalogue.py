@@ -147,7 +147,10 @@ ROLES: Final = [
         "a record of the past that the runtime role may change",
         """SELECT table_name || ' ' || privilege_type FROM information_schema.table_privileges
            WHERE grantee = current_database() || '_runtime' AND (table_name, privilege_type) IN
-           (('audit_log', 'UPDATE'), ('audit_log', 'DELETE'), ('outbox', 'SELECT'), ('outbox', 'UPDATE'), ('outbox', 'DELETE'),
+           (('audit_log', 'UPDATE'), ('audit_log', 'DELETE'), ('audit_batches', 'INSERT'), ('audit_batches', 'UPDATE'),
+            ('audit_batches', 'DELETE'), ('audit_seals', 'INSERT'), ('audit_seals', 'UPDATE'), ('audit_seals', 'DELETE'),
+            ('audit_progress', 'INSERT'), ('audit_progress', 'UPDATE'), ('audit_progress', 'DELETE'),
+            ('outbox', 'SELECT'), ('outbox', 'UPDATE'), ('outbox', 'DELETE'),
             ('idempotency', 'UPDATE'), ('idempotency', 'DELETE'), ('dead_letters', 'SELECT'), ('dead_letters', 'UPDATE'),
             ('dead_letters', 'DELETE'), ('subject_keys', 'UPDATE'), ('root_key', 'SELECT'), ('root_key', 'INSERT'),
             ('root_key', 'UPDATE'), ('alembic_version', 'INSERT'), ('alembic_version', 'UPDATE'))""",
@@ -183,7 +186,7 @@ ROLES: Final = [
         "the system role on a table of tenants' records",
         f"""SELECT c.relname FROM pg_class c, aclexplode(c.relacl) g WHERE {_TENANT}
             AND pg_get_userbyid(g.grantee) = current_database() || '_system'
-            AND c.relname NOT IN ('outbox', 'idempotency', 'dead_letters')""",
+            AND c.relname NOT IN ('outbox', 'idempotency', 'dead_letters', 'audit_log', 'audit_batches', 'audit_seals')""",
         "GRANT SELECT ON planted TO {system}",
     ),
 ]
@@ -195,8 +198,8 @@ WITHOUT_TENANT: Final = """
     AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)"""
 
 CHASSIS_GLOBALS: Final = frozenset({
-    "alembic_version", "inbox", "procrastinate_events", "procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_workers",
-    "root_key",
+    "alembic_version", "audit_progress", "inbox", "procrastinate_events", "procrastinate_jobs", "procrastinate_periodic_defers",
+    "procrastinate_workers", "root_key",
 })  # fmt: skip
-"""Tables of the chassis that hold no tenant's data: what is migrated, which events were handled, the key of keys, and jobs, whose
-arguments are ids."""
+"""Tables of the chassis that hold no tenant's data: what is migrated, how far the trail is sealed, which events were handled, the key of
+keys, and jobs, whose arguments are ids."""

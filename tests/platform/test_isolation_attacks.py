@@ -179,7 +179,7 @@ async def test_a_reference_to_another_tenants_row_fails_like_one_to_none(runtime
 
 async def test_the_system_role_reads_no_records(dsn: Dsn) -> None:
     async with await psycopg.AsyncConnection.connect(dsn("crm", "system"), autocommit=True) as connection:
-        for table in ("contacts", "companies", "audit_log"):
+        for table in ("contacts", "companies", "members"):  # of the audit log it reads what is masked, to seal it
             with pytest.raises(errors.InsufficientPrivilege):
                 await connection.execute(f"SELECT * FROM {table}".encode())
 

@@ -1,1 +1,1 @@
-"""The keys that access tokens are signed with and refresh tokens are made from."""
+"""The keys that access tokens and seals are signed with and refresh tokens are made from."""

@@ -69,11 +69,19 @@ async def _rewrap(work: UnitOfWork, vault: Vault, stored: Stored) -> None:
 
 
 async def _make_access_key(vault: Vault, state: State, now: datetime) -> Stored:
+    return await _make_pair(vault, Use.ACCESS, state, now)
+
+
+async def _make_seal_key(vault: Vault, state: State, now: datetime) -> Stored:
+    return await _make_pair(vault, Use.SEAL, state, now)
+
+
+async def _make_pair(vault: Vault, use: Use, state: State, now: datetime) -> Stored:
     """Make a key pair; its id is the thumbprint of the public half (RFC 7638)."""
     pair = ECKey.generate_key(CURVE, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
     kid = str(pair.kid)
     sealed = await vault.seal(orjson.dumps(pair.as_dict(private=True)), purpose(kid))
-    return Stored(Key(kid=kid, use=Use.ACCESS, state=state, state_time=now), dict(pair.as_dict(private=False)), sealed)
+    return Stored(Key(kid=kid, use=use, state=state, state_time=now), dict(pair.as_dict(private=False)), sealed)
 
 
 async def _make_refresh_key(vault: Vault, state: State, now: datetime) -> Stored:
@@ -85,4 +93,5 @@ async def _make_refresh_key(vault: Vault, state: State, now: datetime) -> Stored
 _MAKE: Final[dict[Use, Callable[[Vault, State, datetime], Awaitable[Stored]]]] = {
     Use.ACCESS: _make_access_key,
     Use.REFRESH: _make_refresh_key,
+    Use.SEAL: _make_seal_key,
 }

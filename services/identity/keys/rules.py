@@ -15,6 +15,7 @@ class Use(StrEnum):
 
     ACCESS = "access"
     REFRESH = "refresh"
+    SEAL = "seal"
 
 
 class State(StrEnum):
@@ -38,11 +39,14 @@ ACCESS_TTL: Final = timedelta(minutes=10)
 KEY_SET_AGE: Final = timedelta(hours=1)
 SKEW: Final = timedelta(seconds=60)
 REFRESH_END: Final = timedelta(days=30)
+TRAIL_END: Final = timedelta(days=3650)
+"""No trail is kept for longer, so that no seal is older."""
 
 TIMES: Final = {
     Use.ACCESS: Times(published=timedelta(hours=24), active=timedelta(days=30), retiring=ACCESS_TTL + SKEW + KEY_SET_AGE),
     # A family of refresh tokens is made with one key until its absolute end.
     Use.REFRESH: Times(published=timedelta(0), active=timedelta(days=30), retiring=REFRESH_END + SKEW),
+    Use.SEAL: Times(published=timedelta(0), active=timedelta(days=90), retiring=TRAIL_END),
 }
 
 

@@ -15,7 +15,7 @@ keys: Final = global_table(
     "keys",
     METADATA,
     Column("kid", Text(collation="C"), nullable=False),
-    Column("use", Text(collation="C"), CheckConstraint("use IN ('access', 'refresh')", name="keys_use"), nullable=False),
+    Column("use", Text(collation="C"), CheckConstraint("use IN ('access', 'refresh', 'seal')", name="keys_use"), nullable=False),
     Column("state", Text(collation="C"), CheckConstraint("state IN ('next', 'active', 'retiring')", name="keys_state"), nullable=False),
     moment("create_time"),
     moment("state_time"),

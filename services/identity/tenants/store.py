@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy import Column, Text
+from sqlalchemy import Column, Text, select
 
-from chassis.database import UnitOfWork, tenant_table
+from chassis.database import Query, UnitOfWork, tenant_table
 from chassis.database.columns import resource_columns
 from chassis.errors import NotFound, Reason
 from chassis.mapping import Mapping
@@ -22,6 +22,12 @@ tenants: Final = tenant_table(
     Column("region", Text, nullable=False),
 )
 STORE: Final = Store(Mapping(Tenant, tenants), tenants)
+_EVERY: Final = Query(select(tenants.c.id).order_by(tenants.c.id))
+
+
+async def every(work: UnitOfWork) -> list[str]:
+    """Return the ids of all tenants that the role of the connection sees: of the migrator's, each."""
+    return [row["id"] for row in await work.all(_EVERY)]
 
 
 async def get(work: UnitOfWork) -> Tenant:

@@ -86,6 +86,8 @@ async def test_the_first_question_makes_an_active_and_a_next_key_of_each_use(key
         ("access", "next"),
         ("refresh", "active"),
         ("refresh", "next"),
+        ("seal", "active"),
+        ("seal", "next"),
     ]
 
 

@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import NullPool, create_engine, text
 
 from chassis import names
-from chassis.database import dead_letters, roles, subject_keys, system_tables
+from chassis.database import audit_tables, dead_letters, roles, subject_keys, system_tables
 from stack import ports
 from stack.layout import Layout
 from stack.postgres import Cluster
@@ -68,6 +68,7 @@ async def database(admin_dsn: str, service: str) -> Served:
     migrate(served, system_tables.create)
     migrate(served, dead_letters.create)
     migrate(served, subject_keys.create)
+    migrate(served, audit_tables.create)
     return served
 
 

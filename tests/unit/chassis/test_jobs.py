@@ -11,7 +11,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from chassis import ids
 from chassis.context import current
-from chassis.database import Database, dead_letters, subject_keys, system_tables
+from chassis.database import Database, audit_tables, dead_letters, subject_keys, system_tables
 from chassis.jobs import Job, Jobs
 from chassis.jobs import worker as worker_module
 from chassis.jobs.purge import Purge
@@ -196,7 +196,7 @@ async def test_only_what_is_due_is_purged(crm: Served, admin: psycopg.AsyncConne
 
 async def test_the_tables_leave_nothing_behind(admin_dsn: str) -> None:
     ai = await servers.database(admin_dsn, "ai")
-    for tables in (subject_keys, dead_letters, system_tables):
+    for tables in (audit_tables, subject_keys, dead_letters, system_tables):
         servers.migrate(ai, tables.drop)
     left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
     of_roles = "'enter_tenant', 'claim_idempotency_key'"

@@ -1,0 +1,1 @@
+"""The audit trail of an organisation: batches of all services, sealed into one chain, and verified from its beginning."""
