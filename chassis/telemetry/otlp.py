@@ -9,12 +9,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.util.re import parse_env_headers
+
+from chassis.loading import absent
+
+with absent("psutil"):  # 1 MiB, for a detector of processes that nobody asks for
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 SECONDS: Final = 10  # that the collector may take for a batch: OTEL_EXPORTER_OTLP_TIMEOUT's default
 TRIES: Final = 2  # the first may meet a connection that the collector has closed meanwhile

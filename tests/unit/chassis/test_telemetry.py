@@ -321,6 +321,11 @@ async def test_stopped_probes_free_their_port(health: Health) -> None:
     second.stop()
 
 
+def test_traces_bring_no_library_that_they_do_not_use() -> None:
+    code = "import sys, chassis.telemetry.otlp; sys.exit(bool({'psutil', 'requests', 'urllib3'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_tracing_imports_no_sdk() -> None:
     code = "import sys, chassis.telemetry.tracing; sys.exit('opentelemetry.sdk' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
