@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MOST: Final = 20
 LENGTH: Final = 254  # RFC 5321, section 4.5.3.1.3, without the angle brackets
 LABEL_LENGTH: Final = 50
+REMEMBERED: Final = 5_000  # addresses and domains, 0.4 KB each: what one batch of a list or its next ones repeat
 
 _PLAIN: Final = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_+\-]+(?:\.[A-Za-z0-9_+\-]+)*")
 """Local parts that stand for themselves; the others are looked at more closely."""
@@ -30,7 +31,7 @@ class Read(NamedTuple):
     wrong: str = ""
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=REMEMBERED)
 def read(typed: str) -> Read:
     """Read an address (RFC 5321, with RFC 6531's letters). No DNS is asked.
 
@@ -48,7 +49,7 @@ def read(typed: str) -> Read:
     return Read(f"{local}@{domain.lower()}", f"{valid.local_part.casefold()}@{valid.ascii_domain}")
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=REMEMBERED)
 def _ascii_domain(domain: str) -> str:
     """Return the ASCII form of a domain, "" when it is none: lists hold many addresses of few domains, and each takes some 30 us."""
     try:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST: Final = 20
 LENGTH: Final = 100
 LABEL_LENGTH: Final = 50
+REMEMBERED: Final = 5_000  # numbers, 1 KB each: what one batch of a list or its next ones repeat
 
 _AROUND: Final = re.compile(r"""^[\s='"]+(?:tel:)?|^tel:|[\s"']+$""", re.IGNORECASE)
 _DIGIT: Final = re.compile(r"\d")
@@ -44,7 +45,7 @@ class Read(NamedTuple):
     extension: str = ""
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=REMEMBERED)
 def read(typed: str, region: str) -> Read:
     """Read a number as somebody in the region (ISO 3166-1) would. Parsing takes some 50 us, lists repeat themselves: it is cached."""
     bare = _AROUND.sub("", typed)
@@ -110,7 +111,7 @@ def key(typed: str) -> str:
     return f"+{digits}" if bare.startswith(_PLUS) else digits
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=REMEMBERED)
 def keys(typed: str, e164: str) -> frozenset[str]:
     """Return all that a number is found by: as typed, with and without letters; international with and without "+"; national."""
     if not _DIGIT.search(typed):
