@@ -104,7 +104,8 @@ class Wiring:
             "KITH_SERVICE_KEYS_FILE": str(self.secrets.service_keys),
         }
         own = self._of_edge() if service is EDGE else self._of_database(service.name)
-        return {**_inherited(), **said, **own, **(self._of_mail() if service.mails else {})}
+        malloc = {"GLIBC_TUNABLES": service.malloc} if service.malloc else {}  # what the caller says stands above
+        return {**malloc, **_inherited(), **said, **own, **(self._of_mail() if service.mails else {})}
 
     def canary_environment(self) -> dict[str, str]:
         """Return the environment of the canary, which has what a client has and no key."""
