@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from chassis.errors import Reason
 from chassis.telemetry import metrics
@@ -47,8 +47,7 @@ STARTING: Final[Mapping[str, Tier]] = {
 """Starting values (reference/identity.md 3.9)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a bucket says to one call: how many more it has, or how long to wait."""
 
     allowed: bool

@@ -1,15 +1,13 @@
 """Whom a call is counted for: the edge reads the token for its limits only, the service decides what it is worth."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chassis.errors import Refusal
 from chassis.tokens.bearer import bearer
 from chassis.tokens.verify import Verifier
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """The member of a tenant that a valid token names."""
 
     tenant_id: str
