@@ -19,9 +19,10 @@ from kith.common.v1.audit_pb2_grpc import AuditSealServiceStub, AuditTrailServic
 from kith.identity.v1.audit_pb2 import VerifyAuditTrailRequest
 from kith.identity.v1.audit_pb2_grpc import AuditServiceStub
 from tests.conftest import AdminDsn, Channel, Join, Person, Register, ServiceToken
+from tests.patience import SECONDS
 from tests.service.calls import refused
 
-PATIENCE = 60  # seconds
+PATIENCE = 2 * SECONDS
 CONTACTS = 3
 AT_ONCE = 8
 
@@ -300,7 +301,7 @@ async def test_a_verification_leaves_a_line_itself(trail: Trail) -> None:
 async def test_an_operator_verifies_any_trail(trail: Trail, channel: Channel, service_token: ServiceToken) -> None:
     stub = AuditServiceStub(channel("identity"))
     metadata = (("x-kith-service", service_token("identity", trail.owner.tenant_id)),)
-    found = await stub.CheckAuditTrail(VerifyAuditTrailRequest(), metadata=metadata, timeout=30)
+    found = await stub.CheckAuditTrail(VerifyAuditTrailRequest(), metadata=metadata, timeout=SECONDS)
     assert not found.HasField("flaw")
     assert found.row_count > CONTACTS
 
@@ -312,7 +313,7 @@ def sealing(channel: Channel, service_token: ServiceToken) -> Callable[..., aio.
 
     def seal(*batches: AuditBatch, tenant_id: str = "") -> Any:
         metadata = (("x-kith-service", service_token("identity", tenant_id, by="crm")),)
-        return stub.SealAuditBatches(SealAuditBatchesRequest(batches=batches), metadata=metadata, timeout=30)
+        return stub.SealAuditBatches(SealAuditBatchesRequest(batches=batches), metadata=metadata, timeout=SECONDS)
 
     return seal
 
@@ -358,4 +359,4 @@ async def test_people_reach_none_of_the_inner_doors(channel: Channel, trail: Tra
         (AuditTrailServiceStub(channel("crm")).CheckAuditEnd, Empty()),
         (AuditServiceStub(channel("identity")).CheckAuditTrail, VerifyAuditTrailRequest()),
     ):
-        assert (await refused(call(request, metadata=trail.owner.metadata, timeout=30))).reason == "INTERNAL_ONLY"
+        assert (await refused(call(request, metadata=trail.owner.metadata, timeout=SECONDS))).reason == "INTERNAL_ONLY"
