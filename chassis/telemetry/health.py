@@ -73,7 +73,7 @@ class Health:
         while True:
             before = self._beat = time.monotonic()
             await asyncio.sleep(BEAT)
-            metrics.EVENT_LOOP_LAG.set(max(0.0, time.monotonic() - before - BEAT))
+            metrics.EVENT_LOOP_LAG.observe(max(0.0, time.monotonic() - before - BEAT))
 
     async def _check_on(self) -> None:
         while True:

@@ -125,7 +125,7 @@ MAILS = Counter("kith_mails_total", "Mails that were tried, by what became of th
 MAIL_OLDEST_AGE = Gauge("kith_mail_oldest_age_seconds", "Age of the oldest mail that is not sent yet.")
 
 # The process.
-EVENT_LOOP_LAG = Gauge("kith_event_loop_lag_seconds", "How late the event loop ran its last heartbeat.")
+EVENT_LOOP_LAG = Histogram("kith_event_loop_lag_seconds", "How late the event loop ran its heartbeats.", buckets=QUERY_BUCKETS)
 READY = Gauge("kith_ready", "1 while the process takes calls.")
 BUILD = Info("kith_build", "Which code this process runs.")
 

@@ -312,6 +312,19 @@ async def test_probes_answer_while_the_event_loop_hangs() -> None:
     assert seen == [503, 503, 200]
 
 
+async def test_every_late_heartbeat_of_the_loop_is_counted() -> None:
+    before = late_heartbeats()
+    async with watching(hung=600):
+        threading.Event().wait(0.55)  # the whole loop stands still here, while a heartbeat of 0.25 s is due
+        await eventually(lambda: late_heartbeats() > before)
+
+
+def late_heartbeats() -> float:
+    """Return how many came more than a quarter of a second late."""
+    most = [prometheus_client.REGISTRY.get_sample_value("kith_event_loop_lag_seconds_bucket", {"le": le}) for le in ("+Inf", "0.25")]
+    return (most[0] or 0) - (most[1] or 0)
+
+
 async def test_stopped_probes_free_their_port(health: Health) -> None:
     first = Probes(health, host="127.0.0.1", port=free_port())
     first.start()
