@@ -2,7 +2,7 @@
 
 browsing: 100 people look through sorted pages of 20 and open contacts, a second apart. rush: the same without the second.
 steady: the mix at 250/s (`--seconds 600` for the ten minutes of PRF-2). burst: the mix at 1,000/s. import: the mix at 250/s, alone and
-while a file of 20,000 rows comes in. What follows the marks of PRF-2 in the platform as it stands; the others wait for their services.
+while a file of 40,000 rows comes in. What follows the marks of PRF-2 in the platform as it stands; the others wait for their services.
 """
 
 import argparse
@@ -34,7 +34,7 @@ THINK: Final = 1.0
 PAGES: Final = ("orderBy=display_name", "orderBy=create_time%20desc", "orderBy=update_time%20desc")
 SECONDS: Final = 10.0
 WARM_SECONDS: Final = 1.0
-IMPORT_ROWS: Final = 20_000
+IMPORT_ROWS: Final = 40_000  # so many that the import outlasts the mix
 POLL: Final = 0.2
 REFUSALS: Final = frozenset({429, 503})
 RUNNING: Final = frozenset({"IMPORT_STATE_VALIDATING", "IMPORT_STATE_RUNNING"})
