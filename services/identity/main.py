@@ -19,6 +19,11 @@ from services.identity.keys.keyring import Keyring
 from services.identity.mails.kinds import templates
 from services.identity.me.api import MeService
 from services.identity.members.api import MemberService
+from services.identity.passwords.actions import Passwords
+from services.identity.passwords.api import PasswordService
+from services.identity.passwords.changes import Changes
+from services.identity.passwords.jobs import purge_resets
+from services.identity.passwords.resets import Resets
 from services.identity.sessions.actions import Sessions
 from services.identity.sessions.jobs import purge_sessions
 from services.identity.settings import IdentitySettings
@@ -37,7 +42,8 @@ async def wire(platform: Platform[IdentitySettings]) -> AsyncIterator[Wiring]:
     keyring = Keyring(platform.vault)
     attempts = Attempts(free_per_address=settings.free_attempts_per_address)
     post = Post(platform.vault)
-    sessions = Sessions(issuer=settings.public_url, attempts=attempts, warnings=Warnings(post))
+    warnings = Warnings(post)
+    sessions = Sessions(issuer=settings.public_url, attempts=attempts, warnings=warnings)
     verifications = Verifications(post)
     system_dsn = settings.system_dsn.reveal()
     delivery = Delivery(settings, templates(), platform.vault, dsn=system_dsn, public_url=settings.public_url)
@@ -47,13 +53,19 @@ async def wire(platform: Platform[IdentitySettings]) -> AsyncIterator[Wiring]:
         sign_in = SignIn(hasher, keyring, sessions, attempts)
         auth = AuthService(sign_up, sign_in, sessions, keyring)
         audit = AuditService(platform.clients, keyring, platform.clients.names)
-        people = [auth, MeService(), MemberService(hasher), TenantService(), VerificationService(verifications)]
+        replaced = Passwords(hasher, warnings)
+        reset_attempts = Attempts(free_per_address=settings.free_attempts_per_address, of="reset")
+        resets = Resets(replaced, post, attempts=reset_attempts, sign_ins=attempts)
+        change_attempts = Attempts(free_per_address=settings.free_attempts_per_address, of="change")
+        passwords = PasswordService(resets, Changes(hasher, replaced, attempts=change_attempts))
+        people = [auth, MeService(), MemberService(hasher), TenantService(), VerificationService(verifications), passwords]
         async with delivery:
             yield Wiring(
                 servicers=[*people, audit, AuditSealService(chain)],
                 jobs=[
                     Job(KeyJobs(platform.vault, keyring).tend_keys, "*/10 * * * *"),
                     Job(purge_attempts, "42 * * * *"),
+                    Job(purge_resets, "2 * * * *"),
                     Job(purge_sessions, "12 4 * * *"),
                     Job(purge_verifications, "52 * * * *"),
                 ],

@@ -14,6 +14,7 @@ class Reason(ErrorReason):
     HASHING_BUSY = "HASHING_BUSY"
     ROLE_UNKNOWN = "ROLE_UNKNOWN"
     VERIFICATION_INVALID = "VERIFICATION_INVALID"
+    RESET_INVALID = "RESET_INVALID"
 
     @property
     def domain(self) -> str:

@@ -28,6 +28,8 @@ class Email(NamedTuple):
 
 
 NO_EMAIL: Final = Email("", "")
+NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+"""Stands for the user and the organisation of an unknown email, so that it costs the same statements."""
 
 
 def tidy(text: str) -> str:

@@ -17,6 +17,10 @@ UNAUDITED_WRITES: Final[Mapping[str, str]] = {
     "kith.identity.v1.AuthService.Refresh": "each open session calls it every ten minutes; the end of the session is an event",
 }
 
+KEYLESS_WRITES: Final[Mapping[str, str]] = {
+    "kith.identity.v1.PasswordService.ChangePassword": "a digest of its request would be kept, by which passwords could be tried",
+}
+
 HTTP_BODY: Final = "google.api.HttpBody"
 
 
@@ -84,7 +88,7 @@ def _why_keyless(image: Image, method: Method) -> str:
         return "a stream is neither compared nor kept"
     if any(field.sensitivity == options_pb2.SENSITIVITY_SECRET for field in image.reachable(method.output)):
         return "its answer carries a secret that must not be kept"
-    return ""
+    return KEYLESS_WRITES.get(method.full_name, "")
 
 
 def _check_paths(image: Image, method: Method) -> Iterator[Fault]:

@@ -18,6 +18,7 @@ KINDS = [*SAMPLES, "user", "tenant"]
 COLLECTIONS = {kind: creates(IMAGE, kind).bindings[0].path for kind in SAMPLES}
 LISTS = [method for method in METHODS if method.name.startswith("List")]
 NOT_FOUND = 5
+NO_PASSWORD = {"CREDENTIALS_WRONG", "SIGN_IN_SLOWED"}  # what is said to a request that shows none
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ async def test_another_tenants_id_is_not_found(two: Two, method: Method, kind: s
     foreign = two.ids[kind]
     status, said = await two.ask(probe(IMAGE, method, foreign, SAMPLES))
     if not names_ids(IMAGE, method):
-        assert status == 200
+        assert status == 200 or said["code"] in NO_PASSWORD
         assert all(identifier not in str(said) for identifier in two.ids.values())
     elif method.name.startswith("BatchGet"):
         assert (status, said.pop("missingIds"), list(said.values())) == (200, [foreign], [[]])

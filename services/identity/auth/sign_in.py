@@ -1,21 +1,21 @@
 """Signing in by password: one answer for a wrong password and for an unknown email, after the same work (ID-3)."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
 from chassis import errors
 from chassis.context import current
 from chassis.database import NO_TENANT, unit_of_work
-from chassis.errors import ResourceExhausted, Unauthenticated
+from chassis.errors import Unauthenticated
 from kith.identity.v1.auth_pb2 import Session, SignInRequest
 from services.identity import rules
 from services.identity.attempts import rules as pace
-from services.identity.attempts.actions import Attempts
+from services.identity.attempts.actions import Attempts, refuse_before
 from services.identity.keys.keyring import Keyring
 from services.identity.members import store as members
 from services.identity.reasons import Reason
-from services.identity.rules import Email
+from services.identity.rules import NOBODY, Email
 from services.identity.sessions import store as sessions
 from services.identity.sessions.actions import Sessions
 from services.identity.users import store as users
@@ -23,9 +23,6 @@ from services.identity.users.hashing import Hasher
 from services.identity.users.store import Credential
 
 log = structlog.get_logger()
-
-NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""Stands for the user and the organisation of an unknown email, so that it costs the same statements."""
 
 
 class Known(NamedTuple):
@@ -54,7 +51,7 @@ class SignIn:
         fits = await self._hasher.verify(stored, request.password)
         if not fits or known.credential is None or not known.tenants:
             await self._count_failure(known)
-            raise Unauthenticated(Reason.CREDENTIALS_WRONG, "the email and the password do not fit together")
+            raise _wrong()
         return await self._enter(known, known.credential, request.password)
 
     async def _admit(self, email: Email) -> Known:
@@ -66,8 +63,7 @@ class SignIn:
             tenants = await members.tenants_of(work, user_id)
             familiar = await sessions.familiar(work, user_id, pace.network(address))
             wait = await self._attempts.admit(work, email_key=email.key, address=address, familiar=familiar and bool(address))
-        if wait:
-            raise ResourceExhausted(Reason.SIGN_IN_SLOWED, "too many failed attempts; try again later", retry_after=wait.total_seconds())
+        refuse_before(wait)
         return Known(email, credential, tenants)
 
     async def _enter(self, known: Known, credential: Credential, password: str) -> Session:
@@ -75,11 +71,13 @@ class SignIn:
         renewed = await self._hasher.hash(password) if self._hasher.outdated(credential.hash) else ""
         async with unit_of_work(known.tenants[0]) as work:
             await self._attempts.succeeded(work, email_key=known.email.key)
+            if not await users.still_has(work, credential):  # another password ended all sessions, and this one must not come after that
+                raise _wrong()
             if renewed:
                 await users.replace_hash(work, credential.user_id, credential.hash, renewed)
             member = await members.STORE.get(work, credential.user_id)
             if member is None:
-                raise Unauthenticated(Reason.CREDENTIALS_WRONG, "the email and the password do not fit together")
+                raise _wrong()
             session = await self._sessions.open(work, keys, member)
             work.note(member.id, outcome="signed_in")
         return session
@@ -94,3 +92,7 @@ class SignIn:
             await self._attempts.failed(work, address=work.request.client_ip)
             work.note(user_id, outcome="refused")
         log.warning("sign_in_failed", known=user_id != NOBODY)
+
+
+def _wrong() -> Unauthenticated:
+    return Unauthenticated(Reason.CREDENTIALS_WRONG, "the email and the password do not fit together")

@@ -1,5 +1,6 @@
 """Opening, renewing and ending sessions, for every door that does one of them."""
 
+from datetime import timedelta
 from typing import Final
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from chassis import ids
 from chassis.context import Caller, CallerKind
 from chassis.database import UnitOfWork
 from chassis.tokens import permissions
+from chassis.tokens.claims import LIFETIME
 from kith.identity.v1.auth_pb2 import Session
 from kith.identity.v1.events_pb2 import SessionEnded
 from kith.identity.v1.members_pb2 import Member
@@ -18,6 +20,7 @@ from services.identity.keys.keyring import Keys
 from services.identity.me.actions import describe
 from services.identity.members import roles
 from services.identity.members import store as members
+from services.identity.rules import NOBODY
 from services.identity.sessions import access_tokens, rules, store
 from services.identity.sessions.refresh_tokens import RefreshToken
 from services.identity.sessions.rules import Decision, Verdict
@@ -94,6 +97,12 @@ class Sessions:
             refresh_expire_time=Timestamp(seconds=int(live.idle_expire_time.timestamp())),
             me=await describe(work, member),
         )
+
+
+async def end_all(work: UnitOfWork, user_id: str, cause: SessionEnded.Cause.ValueType, *, but: str = NOBODY) -> None:
+    """End the sessions of a user in whichever organisation, all but the one that is named. Access tokens outlive an expired session."""
+    for session_id in await store.end_all(work, user_id, after=work.now - timedelta(seconds=LIFETIME), but=but):
+        work.publish(SessionEnded(session_id=session_id, cause=cause))
 
 
 def _speak_for(work: UnitOfWork, live: Live, held: int) -> None:

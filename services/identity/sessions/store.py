@@ -99,6 +99,17 @@ _ROTATE: Final = Query(
 )
 _REPLAY: Final = Query(sessions.update().values(replays=sessions.c.replays + 1).where(_BY_ID))
 _END: Final = Query(sessions.update().values(end_time=bindparam("now")).where(_BY_ID))
+_END_ALL: Final = Query(
+    sessions.update()
+    .values(end_time=bindparam("now"))
+    .where(
+        sessions.c.user_id == bindparam("for_user"),
+        sessions.c.end_time.is_(None),
+        sessions.c.idle_expire_time > bindparam("after"),
+        sessions.c.id != bindparam("but"),
+    )
+    .returning(sessions.c.id)
+)
 _FAMILIAR: Final = Query(
     select(sessions.c.id).where(sessions.c.user_id == bindparam("for_user"), sessions.c.network == bindparam("from_network")).limit(1)
 )
@@ -169,6 +180,11 @@ async def replay(work: UnitOfWork, session_id: str) -> None:
 async def end(work: UnitOfWork, session_id: str) -> None:
     """End a session."""
     await work.run(_END, for_id=session_id, now=work.now)
+
+
+async def end_all(work: UnitOfWork, user_id: str, *, after: datetime, but: str) -> list[str]:
+    """End a user's sessions but one, those apart that could be renewed until some earlier time only; return their ids."""
+    return [row["id"] for row in await work.all(_END_ALL, for_user=user_id, now=work.now, after=after, but=but)]
 
 
 async def familiar(work: UnitOfWork, user_id: str, network: str) -> bool:

@@ -13,11 +13,11 @@ from services.identity.users import store
 from services.identity.users.hashing import Hasher
 
 
-async def accept_password(hasher: Hasher, password: str, *, about: Iterable[str]) -> str:
+async def accept_password(hasher: Hasher, password: str, *, about: Iterable[str], field: str = "password") -> str:
     """Return the hash of a good password; refuse a weak one. `about` is what others know about the person."""
     weakness = await hasher.weakness(password, about)
     if weakness:
-        raise invalid(Reason.PASSWORD_WEAK, "password", weakness)
+        raise invalid(Reason.PASSWORD_WEAK, field, weakness)
     return await hasher.hash(password)
 
 

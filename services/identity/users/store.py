@@ -1,6 +1,7 @@
 """Users and passwords: class global. A person has one row, whatever organisations they belong to."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
@@ -19,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis import etags
-from chassis.database import Query, UnitOfWork, global_table
+from chassis.database import Query, Row, UnitOfWork, global_table
 from chassis.database.columns import identifier, moment, resource_columns
 from chassis.mapping import Mapping
 from chassis.records import Store
@@ -51,10 +52,11 @@ passwords: Final = global_table(
 
 
 class Credential(NamedTuple):
-    """What signing in is checked against."""
+    """What signing in is checked against, and since when it has been the user's password, however it was hashed."""
 
     user_id: str
     hash: str
+    since: datetime
 
 
 class Address(NamedTuple):
@@ -77,20 +79,31 @@ _BY_IDS: Final = Query(
     select(*(users.c[name] for name in _MAPPING.columns)).where(users.c.id == any_(bindparam("ids", type_=ARRAY(Uuid(as_uuid=False)))))
 )
 _CREDENTIAL: Final = Query(
-    select(users.c.id, passwords.c.hash)
-    .join(passwords, passwords.c.user_id == users.c.id)
-    .where(users.c.email_key == bindparam("email_key"))
+    select(passwords).join(users, passwords.c.user_id == users.c.id).where(users.c.email_key == bindparam("email_key"))
 )
+_CREDENTIAL_OF: Final = Query(select(passwords).where(passwords.c.user_id == bindparam("for_id")))
 _INSERT_PASSWORD: Final = Query(passwords.insert().values({name: bindparam(name) for name in ("user_id", "hash", "update_time")}))
-_UPDATE_PASSWORD: Final = Query(
+_HASH_ANEW: Final = Query(
     passwords.update()
-    .values(hash=bindparam("new_hash"), update_time=bindparam("new_time"))
+    .values(hash=bindparam("new_hash"))
     .where(passwords.c.user_id == bindparam("id"), passwords.c.hash == bindparam("old_hash"))
 )
+_STILL_HAS: Final = Query(
+    select(passwords.c.user_id)
+    .where(passwords.c.user_id == bindparam("for_id"), passwords.c.update_time == bindparam("since"))
+    .with_for_update()
+)
+_SET_PASSWORD: Final = Query(
+    passwords.update().values(hash=bindparam("new_hash"), update_time=bindparam("now")).where(passwords.c.user_id == bindparam("for_id"))
+)
+# Whoever signs in at this moment refers to the user: they need it to stay, not to stay as it is.
 _LOCK_UNVERIFIED: Final = Query(
     select(users.c.email, users.c.email_key, users.c.locale)
     .where(users.c.id == bindparam("for_id"), users.c.email_verify_time.is_(None))
-    .with_for_update()
+    .with_for_update(key_share=True)
+)
+_LOCK_ADDRESS: Final = Query(
+    select(users.c.email, users.c.email_key, users.c.locale).where(users.c.id == bindparam("for_id")).with_for_update(key_share=True)
 )
 _VERIFY_EMAIL: Final = Query(
     users.update()
@@ -115,13 +128,27 @@ async def by_ids(work: UnitOfWork, user_ids: Sequence[str]) -> dict[str, User]:
 
 async def credential(work: UnitOfWork, email_key: str) -> Credential | None:
     """Return the user of an address and their password's hash."""
-    row = await work.first(_CREDENTIAL, email_key=email_key)
-    return Credential(row["id"], row["hash"]) if row else None
+    return _credential(await work.first(_CREDENTIAL, email_key=email_key))
+
+
+async def credential_of(work: UnitOfWork, user_id: str) -> Credential | None:
+    """Return a user's password's hash."""
+    return _credential(await work.first(_CREDENTIAL_OF, for_id=user_id))
 
 
 async def replace_hash(work: UnitOfWork, user_id: str, old: str, new: str) -> None:
     """Keep another hash of the same password, unless the password changed meanwhile."""
-    await work.run(_UPDATE_PASSWORD, id=user_id, old_hash=old, new_hash=new, new_time=work.now)
+    await work.run(_HASH_ANEW, id=user_id, old_hash=old, new_hash=new)
+
+
+async def still_has(work: UnitOfWork, credential: Credential) -> bool:
+    """Say whether the password is still the user's, and keep it so until the unit of work ends."""
+    return await work.first(_STILL_HAS, for_id=credential.user_id, since=credential.since) is not None
+
+
+async def set_password(work: UnitOfWork, user_id: str, password_hash: str) -> None:
+    """Keep another password. Whoever signs in with the former one at this moment was first, or is refused."""
+    await work.run(_SET_PASSWORD, for_id=user_id, new_hash=password_hash, now=work.now)
 
 
 async def lock_unverified(work: UnitOfWork, user_id: str) -> Address | None:
@@ -130,6 +157,16 @@ async def lock_unverified(work: UnitOfWork, user_id: str) -> Address | None:
     return Address(row["email"], row["email_key"], row["locale"]) if row else None
 
 
+async def lock_address(work: UnitOfWork, user_id: str) -> Address | None:
+    """Return the address of a user, and let nobody else change the user until the unit of work ends."""
+    row = await work.first(_LOCK_ADDRESS, for_id=user_id)
+    return Address(row["email"], row["email_key"], row["locale"]) if row else None
+
+
 async def verify_email(work: UnitOfWork, user_id: str, email_key: str) -> bool:
     """Write down that an address is the user's; say False if they have another one by now. Nothing else writes that column."""
     return await work.run(_VERIFY_EMAIL, for_id=user_id, for_key=email_key, now=work.now) == 1
+
+
+def _credential(row: Row | None) -> Credential | None:
+    return Credential(row["user_id"], row["hash"], row["update_time"]) if row else None

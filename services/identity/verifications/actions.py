@@ -5,11 +5,13 @@ from chassis.database import NO_TENANT, UnitOfWork, unit_of_work
 from chassis.errors import InvalidArgument
 from chassis.mail import Post
 from services.identity.mails.kinds import VERIFY_EMAIL
+from services.identity.mails.tokens import MAILS_A_DAY, hash_of
 from services.identity.members import store as members
 from services.identity.reasons import Reason
 from services.identity.users import store as users
 from services.identity.users.store import Address
-from services.identity.verifications import rules, store
+from services.identity.verifications import store
+from services.identity.verifications.rules import TOKENS
 from services.identity.verifications.store import Pending
 
 
@@ -21,21 +23,21 @@ class Verifications:
 
     async def begin(self, work: UnitOfWork, user_id: str, address: Address) -> None:
         """Mail a link, in the unit of work that says why."""
-        token = rules.new_token()
+        token = TOKENS.new()
         pending, expire_time = Pending(user_id, address.key), work.now + VERIFY_EMAIL.lasts
-        await store.insert(work, pending, token_hash=rules.hash_of(token), expire_time=expire_time)
+        await store.insert(work, pending, token_hash=hash_of(token), expire_time=expire_time)
         await self._post.send(work, VERIFY_EMAIL.mail(to=address.email, locale=address.locale, token=token))
 
     async def again(self, work: UnitOfWork, user_id: str) -> None:
         """Mail another link, if there is something to verify and not too many were mailed."""
         address = await users.lock_unverified(work, user_id)
-        if address is not None and await store.count(work, user_id) < rules.MAILS_A_DAY:
+        if address is not None and await store.count(work, user_id) < MAILS_A_DAY:
             await self.begin(work, user_id, address)
 
     async def finish(self, token: str) -> None:
         """Take a token back, and write down that its address is the user's. Refuses a token that is worth nothing."""
-        token_hash = rules.hash_of(token)
-        home = await _home(token_hash) if rules.is_token(token) else ""
+        token_hash = hash_of(token)
+        home = await _home(token_hash) if TOKENS.fits(token) else ""
         if not home:
             raise _worth_nothing()
         async with unit_of_work(home) as work:
@@ -44,6 +46,14 @@ class Verifications:
                 raise _worth_nothing()
             await store.forget(work, pending.user_id)
             work.note(pending.user_id, outcome="verified")
+
+
+async def shown(work: UnitOfWork, user_id: str) -> None:
+    """Write down that an address is its user's, who followed a link that was mailed there for another reason."""
+    address = await users.lock_unverified(work, user_id)
+    if address is not None:
+        await users.verify_email(work, user_id, address.key)
+        await store.forget(work, user_id)
 
 
 async def _home(token_hash: bytes) -> str:

@@ -11,8 +11,8 @@ from chassis import ids
 from chassis.context import Request, enter
 from chassis.database import Database
 from kith.identity.v1 import auth_pb2, me_pb2, members_pb2, tenants_pb2, verifications_pb2
+from services.identity.mails.tokens import MAILS_A_DAY
 from services.identity.verifications.jobs import purge_verifications
-from services.identity.verifications.rules import MAILS_A_DAY, new_token
 from tests.service.identity.mailbox import Mailbox
 
 USED = "UPDATE email_verifications SET expire_time = now() WHERE user_id = %s"
@@ -79,7 +79,7 @@ async def test_a_link_ends_after_its_time(edge, person, mailbox, rows):
     assert "emailVerifyTime" not in await user_of(edge, person)
 
 
-@pytest.mark.parametrize("token", ["", "cev_", "x" * 9000, "cev_" + "ä" * 43, new_token()])
+@pytest.mark.parametrize("token", ["", "cev_", "x" * 9000, "cev_" + "ä" * 43, "cev_" + "A" * 43])
 async def test_what_was_not_mailed_verifies_nothing(edge, token):
     assert is_refused(await verify(edge, token))
 

@@ -1,0 +1,1 @@
+"""Another password: by a mailed link, or by the one in use."""
