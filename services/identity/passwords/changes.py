@@ -30,9 +30,9 @@ class Changes:
         password_hash = await self._passwords.accept(new_password, tenant_id=caller.tenant_id, user_id=caller.user_id, field="new_password")
         async with unit_of_work() as work:
             await users.lock_address(work, caller.user_id)  # as a reset does first, lest each waits for the other
+            await self._attempts.succeeded(work, email_key=caller.user_id)
             if not await users.still_has(work, credential):
                 raise _wrong()
-            await self._attempts.succeeded(work, email_key=caller.user_id)
             await self._passwords.replace(work, caller.user_id, password_hash, keeping=caller.session_id)
             work.note(caller.user_id, outcome="changed")
 
