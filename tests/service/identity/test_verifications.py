@@ -13,15 +13,9 @@ from chassis.database import Database
 from kith.identity.v1 import auth_pb2, me_pb2, members_pb2, tenants_pb2, verifications_pb2
 from services.identity.mails.tokens import MAILS_A_DAY
 from services.identity.verifications.jobs import purge_verifications
-from tests.service.identity.mailbox import Mailbox
 
 USED = "UPDATE email_verifications SET expire_time = now() WHERE user_id = %s"
 COUNT = "SELECT count(*) AS count FROM email_verifications WHERE user_id = %s"
-
-
-@pytest.fixture(scope="module")
-def mailbox(platform) -> Mailbox:
-    return Mailbox(platform.layout.mail)
 
 
 @pytest.fixture

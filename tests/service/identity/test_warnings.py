@@ -5,12 +5,6 @@ import pytest
 from kith.identity.v1.auth_pb2 import RefreshRequest
 from tests.patience import SECONDS
 from tests.service.calls import refused
-from tests.service.identity.mailbox import Mailbox
-
-
-@pytest.fixture(scope="module")
-def mailbox(platform) -> Mailbox:
-    return Mailbox(platform.layout.mail)
 
 
 @pytest.fixture
