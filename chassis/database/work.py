@@ -255,9 +255,13 @@ async def unit_of_work(tenant_id: str | None = None) -> AsyncIterator[UnitOfWork
         yield work
         await work.finish()
     except BaseException as failure:
-        await _to_the_end(work.abandon())
-        told = await replays.told(failure, database, request, work.tenant_id)
-        metrics.db_client_operation(request.operation, type(told).__name__).observe(perf_counter() - started)
+        lasted = perf_counter() - started
+        told: BaseException = failure
+        try:
+            await _to_the_end(work.abandon())
+            told = await replays.told(failure, database, request, work.tenant_id)
+        finally:
+            metrics.db_client_operation(request.operation, type(told).__name__).observe(lasted)
         if told is failure:
             raise
         raise told from None

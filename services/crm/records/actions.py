@@ -133,6 +133,7 @@ class Records(UsualRecords[R]):
             await self.store.delete_many(work, list(due))
             await work.forget(*due)
         for record_id, version in due.items():
+            await turns.give_way()
             gone = self.kind(id=record_id, etag=etags.of(version + 1))
             work.publish(self.events.purged(**{self.noun: gone}))
         return len(due)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from chassis import clock
+from chassis import clock, turns
 from chassis.database import NO_TENANT, UnitOfWork, unit_of_work
 from chassis.jobs import Job
 from services.crm.records import rules, store
@@ -28,6 +28,7 @@ class Purge:
 
     async def purge_records(self) -> None:
         """Purge what was deleted too long ago to be restored."""
+        turns.begin_long_work()
         before = clock.now() - rules.RESTORABLE
         async with unit_of_work(NO_TENANT) as work:
             tenants = await store.tenants_to_purge(work, before)

@@ -1,8 +1,4 @@
-"""Keys of contacts lose their foreign key: each new key asked for its contact.
-
-The purge drops keys itself from this release on. A process of the release before that purges at night while this one is rolled out
-would leave keys behind, so the two must not meet at 02:42 UTC.
-"""
+"""Keys of contacts lose their foreign key: each new key asked for its contact. The purge drops keys itself (decision 0041)."""
 
 from alembic import op
 
