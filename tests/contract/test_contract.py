@@ -44,3 +44,10 @@ def test_no_exemption_outlives_what_it_was_for() -> None:
     assert {name for name in fields.NO_SECRETS if not fields.looks_secret((named | full)[name])} == set()
     assert {name for name in fields.NOT_PERSONAL if not fields.looks_personal(full[name])} == set()
     assert policies.UNAUDITED_WRITES.keys() <= {method.full_name for method in image.methods if policies.is_write(method)}
+    assert policies.OTHER_READS.keys() <= {method.full_name for method in image.methods if not method.name.startswith(policies.READS)}
+
+
+def test_to_verify_an_address_is_a_write_and_to_verify_a_trail_is_none() -> None:
+    verbs = {method.full_name: policies.is_write(method) for method in Image.read(IMAGE).methods if method.name.startswith("Verify")}
+    assert verbs["kith.identity.v1.VerificationService.VerifyEmail"]
+    assert [name for name, writes in verbs.items() if not writes] == ["kith.identity.v1.AuditService.VerifyAuditTrail"]

@@ -14,6 +14,9 @@ Check = Callable[[Image], Iterator[Fault]]
 READ = "permission: PERMISSION_CRM_CONTACTS_READ rate_tier: RATE_TIER_READ"
 PAINT_RECORD = 'rate_tier: RATE_TIER_WRITE audit: AUDIT_CALL\n      idempotency: IDEMPOTENCY_REQUIRED resource: "id"'
 PAINT_ROUTE = 'post: "/v1/widgets/{id}:paint" body: "*"'
+TOUCH = """TouchWidget(OpenWidgetRequest) returns (google.protobuf.Empty) {
+    option (kith.options.v1.policy) = {
+      internal: true rate_tier: RATE_TIER_WRITE audit: AUDIT_CALL"""
 OPEN = "signed_in: true rate_tier: RATE_TIER_AUTH audit: AUDIT_CALL"
 SECOND_KEY_SET = """
   rpc GetOtherSet(google.protobuf.Empty) returns (google.api.HttpBody) {
@@ -36,6 +39,7 @@ PLANTS: list[tuple[Check, str, str, str]] = [
     (policies.check, READ, f"{READ} idempotency: IDEMPOTENCY_OPTIONAL", "is a read and takes no idempotency key"),
     (policies.check, READ, f"{READ} audit: AUDIT_CHANGE", "is a read and leaves no change"),
     (policies.check, PAINT_RECORD, PAINT_RECORD.replace("audit: AUDIT_CALL", ""), "leaves nothing in the audit trail"),
+    (policies.check, TOUCH, TOUCH.replace("TouchWidget", "VerifyWidget").replace("audit: AUDIT_CALL", ""), "VerifyWidget is a write"),
     (
         policies.check,
         PAINT_RECORD,
