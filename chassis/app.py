@@ -35,7 +35,7 @@ from chassis.interceptors.policy import Policy
 from chassis.interceptors.telemetry import Telemetry
 from chassis.jobs import Job, Jobs
 from chassis.jobs.purge import Purge
-from chassis.sealing.keys import Memory
+from chassis.sealing.keys import Memory, RootKey
 from chassis.settings import ServiceSettings
 from chassis.telemetry.health import Check, Health
 from chassis.telemetry.probes import Probes
@@ -111,7 +111,7 @@ class App(Generic[S]):
             wiring = await enter(self._wire(Platform(settings=settings, database=database, clients=clients, vault=vault)))
             health = await self._health(stack, {"database": database.ping, "nats": broker.ping, "keys": trust.keys.check})
             await enter(Relay(broker, service=self._name, dsn=system_dsn))
-            serving = await enter(self._server(wiring, trust, database))
+            serving = await enter(self._server(wiring, trust, database, keys.root))
             for consumer in self._consumers(broker, wiring, database, clients):
                 await enter(consumer)
             await enter(Sealer(clients, dsn=system_dsn))
@@ -137,12 +137,12 @@ class App(Generic[S]):
             dsn=self._settings.system_dsn.reveal(),
         )
 
-    def _server(self, wiring: Wiring, trust: Trust, database: Database) -> server.Server:
+    def _server(self, wiring: Wiring, trust: Trust, database: Database, root: RootKey) -> server.Server:
         settings = self._settings
         servicers = [*wiring.servicers, SubjectKeyService(self._name), AuditTrailService(self._name)]
         return server.Server(
             servicers,
-            Chain(self._stages(trust), database),
+            Chain(self._stages(trust, root), database),
             address=f"{settings.host}:{settings.port}",
             concurrent_calls=settings.concurrent_calls,
             grace=settings.grace_seconds,
@@ -165,6 +165,7 @@ class App(Generic[S]):
         stack.callback(probes.stop)
         return health
 
-    def _stages(self, trust: Trust) -> list[Stage]:
+    def _stages(self, trust: Trust, root: RootKey) -> list[Stage]:
         identity = Identity(trust.users, trust.services)
-        return [Telemetry(), Errors(), Deadline(self._settings.default_deadline), identity, Policy(), Idempotency()]
+        idempotency = Idempotency(root.derive("idempotency"))
+        return [Telemetry(), Errors(), Deadline(self._settings.default_deadline), identity, Policy(), idempotency]

@@ -54,7 +54,7 @@ ANONYMOUS: Final = Caller(kind=CallerKind.ANONYMOUS)
 
 @dataclass(slots=True, kw_only=True)
 class IdempotencyKey:
-    """A key that a caller gave, and the digest of the request that it was given for."""
+    """A key that a caller gave, and the keyed digest of the request that it was given for."""
 
     key: str
     request_hash: bytes

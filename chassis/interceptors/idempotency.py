@@ -1,6 +1,6 @@
 """Idempotency: a key makes a write happen once; a write that met another one is repeated."""
 
-import hashlib
+import hmac
 import re
 from typing import Any, ClassVar, Final
 
@@ -22,19 +22,32 @@ _FORM: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class Idempotency:
-    """Hands the key to the unit of work, which answers a repeated one from its record."""
+    """Hands the key to the unit of work, which answers a repeated one from its record.
+
+    Requests are compared by a digest that only processes of the service can make: beside a stolen record, nobody can try what was in one.
+    """
 
     name: ClassVar[str] = "idempotency"
 
+    def __init__(self, digest_key: bytes) -> None:
+        self._digest_key = digest_key
+
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Return the answer, the first one if the key was used before for the same request."""
-        call.request.idempotency = _key(call)
+        call.request.idempotency = self._key(call)
         try:
             return await _again_when_it_met_another(call, proceed)
         except Replay as replay:
             metrics.REPLAYS.inc()
             call.context.set_trailing_metadata(((REPLAYED, "true"),))
             return replay.response
+
+    def _key(self, call: Call) -> IdempotencyKey | None:
+        key = _given(call)
+        if key is None or call.message is None:
+            return None
+        said = call.message.SerializeToString(deterministic=True)
+        return IdempotencyKey(key=key, request_hash=hmac.digest(self._digest_key, said, "sha256"))
 
 
 async def _again_when_it_met_another(call: Call, proceed: Next) -> Any:
@@ -55,7 +68,8 @@ async def _again_when_it_met_another(call: Call, proceed: Next) -> Any:
     raise AssertionError("the last attempt raises")
 
 
-def _key(call: Call) -> IdempotencyKey | None:
+def _given(call: Call) -> str | None:
+    """Return the key that came with a call which takes one; refuse one that is none, and a call without the one that it needs."""
     wanted = call.method.idempotency
     if wanted == options_pb2.IDEMPOTENCY_UNSPECIFIED or call.message is None:
         return None
@@ -67,4 +81,4 @@ def _key(call: Call) -> IdempotencyKey | None:
     if not _FORM.fullmatch(key):
         violation = Violation(HEADER, "must be 1 to 255 visible ASCII characters")
         raise InvalidArgument(Reason.FIELD_INVALID, f"{HEADER}: {violation.description}", fields=[violation])
-    return IdempotencyKey(key=key, request_hash=hashlib.sha256(call.message.SerializeToString(deterministic=True)).digest())
+    return key

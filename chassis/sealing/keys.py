@@ -8,6 +8,8 @@ from typing import Final, NamedTuple, Self
 
 from cachetools import LRUCache, TTLCache
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chassis.vault import KEY_BYTES, decrypt, encrypt
 
@@ -46,10 +48,15 @@ class SubjectKey:
 
 
 class RootKey:
-    """The key that a service's subject keys are wrapped under, each for its place alone."""
+    """The key that a service's subject keys are wrapped under, each for its place alone. All its processes have the same one."""
 
     def __init__(self, secret: bytes) -> None:
+        self._secret = secret
         self._cipher = AESGCM(secret)
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key for another purpose, from which neither this one nor those of other purposes can be told (RFC 5869)."""
+        return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(self._secret)
 
     def wrap(self, key: SubjectKey, tenant_id: str, subject: str) -> bytes:
         """Return the key as it is kept."""

@@ -1,5 +1,6 @@
 """ID-30: members of the built-in roles, seen by their own organisation alone."""
 
+import hashlib
 import secrets
 
 import pytest
@@ -73,6 +74,17 @@ async def test_the_same_key_adds_one_member(owner, add, rows):
     first, second = await add(owner, email=email, key=key), await add(owner, email=email, key=key)
     assert first == second
     assert len(await rows("SELECT 1 FROM memberships WHERE tenant_id = %s", owner.tenant_id)) == 2
+
+
+async def test_what_is_kept_beside_a_key_is_no_plain_digest_of_the_password(owner, add, rows):
+    key = secrets.token_hex(8)
+    request = CreateMemberRequest(member=Member(email=f"{key}@example.com", name="Test Member", role=Role.ROLE_MEMBER), password=PASSWORD)
+    await add(owner, email=request.member.email, key=key)
+    ((kept,),) = [row.values() for row in await rows("SELECT request_hash FROM idempotency WHERE key = %s", key)]
+    plain = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+    assert (len(kept), bytes(kept) == plain) == (len(plain), False)
+    refusal = await refused(add(owner, email=request.member.email, password="another " + PASSWORD, key=key))
+    assert refusal.reason == "IDEMPOTENCY_KEY_REUSED"
 
 
 async def test_people_may_not_call_what_is_for_services(owner, members, tenants):

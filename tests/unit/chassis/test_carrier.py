@@ -89,7 +89,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(contacts: Contacts, address: str, *, calls: int = 100) -> AsyncIterator[server.Server]:
-    stages = [Telemetry(), Errors(), Deadline(FOR_EVER), Named(), Policy(), Idempotency()]
+    stages = [Telemetry(), Errors(), Deadline(FOR_EVER), Named(), Policy(), Idempotency(b"k" * 32)]
     async with server.Server([contacts], Chain(stages, None), address=address, concurrent_calls=calls, grace=0) as running:
         yield running
 

@@ -62,7 +62,7 @@ class Contacts(rpcs.ContactServiceServicer):
 @asynccontextmanager
 async def served(does: Callable[[], Any], *, permissions: int = READER, deadline: float = 60) -> AsyncIterator[aio.Channel]:
     servicer = Contacts(does)
-    stages = [Telemetry(), Errors(), Deadline(deadline), Everybody(permissions), Policy(), Idempotency()]
+    stages = [Telemetry(), Errors(), Deadline(deadline), Everybody(permissions), Policy(), Idempotency(b"k" * 32)]
     address = f"127.0.0.1:{free_port()}"
     async with (
         server.Server([servicer], Chain(stages, None), address=address, concurrent_calls=10, grace=0),
@@ -95,7 +95,7 @@ async def refusal(does: Callable[[], Any], **options: Any) -> tuple[grpc.StatusC
 
 
 def test_another_order_is_refused_at_the_start() -> None:
-    stages = [Errors(), Telemetry(), Deadline(1), Everybody(0), Policy(), Idempotency()]
+    stages = [Errors(), Telemetry(), Deadline(1), Everybody(0), Policy(), Idempotency(b"k" * 32)]
     with pytest.raises(ContractError, match="order"):
         Chain(stages, None)
     assert ORDER == ("telemetry", "errors", "deadline", "identity", "policy", "idempotency")

@@ -316,10 +316,17 @@ async def test_processes_that_start_at_once_agree_on_the_root_key_and_so_does_th
     key = SubjectKey.new()
     wrapped = roots[0].wrap(key, TENANT, "subject")
     assert {root.unwrap(wrapped, TENANT, "subject").secret for root in roots} == {key.secret}
+    assert len({root.derive("idempotency") for root in roots}) == 1
     with pytest.raises(VaultError):
         await root_key.load(crm.system, Vault(LocalMasterKey(new)), "billing")
     with pytest.raises(VaultError):
         await root_key.load(crm.system, Vault(LocalMasterKey(old)), "crm")
+
+
+def test_keys_of_several_purposes_and_of_several_roots_are_several() -> None:
+    secret = secrets.token_bytes(32)
+    derived = [RootKey(secret).derive("idempotency"), RootKey(secret).derive("another"), ROOT.derive("idempotency"), secret]
+    assert len(set(derived)) == len(derived)
 
 
 def test_a_key_is_not_shown() -> None:
