@@ -1,6 +1,8 @@
 """The kinds of mail that identity sends. A mail whose token ended is worth nothing, so it lasts as long as its token (ID-1, ID-4, ID-5).
 
-A mail to an address that nobody verified quotes nothing that its sender chose, for strangers could be made to read it.
+A mail to an address that nobody verified quotes nothing that its sender chose, for strangers could be made to read it. An invitation
+is the one exception: it names inviter and organisation, without which it could not be told from a trick, and so it goes out only for an
+inviter whose own address is verified.
 """
 
 from datetime import timedelta

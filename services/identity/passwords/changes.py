@@ -27,10 +27,10 @@ class Changes:
         if not await self._hasher.verify(credential.hash, current_password):
             await _tell_refused(caller)
             raise _wrong()
+        await self._forgive(caller)
         password_hash = await self._passwords.accept(new_password, tenant_id=caller.tenant_id, user_id=caller.user_id, field="new_password")
         async with unit_of_work() as work:
             await users.lock_address(work, caller.user_id)  # as a reset does first, lest each waits for the other
-            await self._attempts.succeeded(work, email_key=caller.user_id)
             if not await users.still_has(work, credential):
                 raise _wrong()
             await self._passwords.replace(work, caller.user_id, password_hash, keeping=caller.session_id)
@@ -45,6 +45,11 @@ class Changes:
         if credential is None:
             raise _wrong()
         return credential
+
+    async def _forgive(self, caller: Caller) -> None:
+        """Forget the count of whoever knows the password: a new one that is too weak is no guess."""
+        async with unit_of_work(NO_TENANT) as work:
+            await self._attempts.succeeded(work, email_key=caller.user_id)
 
 
 async def _tell_refused(caller: Caller) -> None:

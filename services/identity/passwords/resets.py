@@ -1,6 +1,6 @@
 """Resetting a password by a mailed link: one answer after the same work for every address, and one refusal for every token (ID-4)."""
 
-from typing import NamedTuple
+from datetime import timedelta
 
 from chassis import errors
 from chassis.context import current
@@ -19,13 +19,7 @@ from services.identity.rules import DEFAULT_LOCALE, NOBODY, Email
 from services.identity.users import store as users
 from services.identity.users.store import Address
 from services.identity.verifications import actions as verifications
-
-
-class Account(NamedTuple):
-    """A user, and the organisation in whose trail their resets stand: the one that they joined first."""
-
-    user_id: str
-    home: str
+from services.identity.verifications.actions import Account
 
 
 class Resets:
@@ -86,19 +80,23 @@ class Resets:
         return allowed
 
     async def _account_of(self, token: str) -> Account:
-        """Return whose password a token resets; one that resets none counts against the address that it came from."""
-        address, tenants = current().client_ip, list[str]()
+        """Return whose password a token resets. One that resets none is slowed; a good one never is, for it cannot be guessed."""
         async with unit_of_work(NO_TENANT) as work:
-            wait = await self._attempts.wait(work, address=address)
-            user_id = None if wait or not rules.TOKENS.fits(token) else await store.user_of(work, hash_of(token))
-            if user_id is not None:
-                tenants = await members.tenants_of(work, user_id)
-            elif not wait:
-                await self._attempts.failed(work, address=address)
+            user_id = await store.user_of(work, hash_of(token)) if rules.TOKENS.fits(token) else None
+            tenants = await members.tenants_of(work, user_id) if user_id else []
+            wait = timedelta(0) if tenants else await self._count_worthless(work)
         refuse_before(wait)
         if user_id is None or not tenants:
             raise _worth_nothing()
         return Account(user_id, tenants[0])
+
+    async def _count_worthless(self, work: UnitOfWork) -> timedelta:
+        """Count a token against the address that it came from, or return how long that address waits."""
+        address = current().client_ip
+        wait = await self._attempts.wait(work, address=address)
+        if not wait:
+            await self._attempts.failed(work, address=address)
+        return wait
 
 
 def _worth_nothing() -> InvalidArgument:

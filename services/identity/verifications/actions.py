@@ -1,5 +1,7 @@
 """Mailing links and taking the tokens in them back: at registration, for those who ask again, and for those who followed one (ID-1)."""
 
+from typing import NamedTuple
+
 from chassis import errors
 from chassis.database import NO_TENANT, UnitOfWork, unit_of_work
 from chassis.errors import InvalidArgument
@@ -13,6 +15,13 @@ from services.identity.users.store import Address
 from services.identity.verifications import store
 from services.identity.verifications.rules import TOKENS
 from services.identity.verifications.store import Pending
+
+
+class Account(NamedTuple):
+    """A user, and the organisation in whose trail the mailed links that they follow stand: the one that they joined first."""
+
+    user_id: str
+    home: str
 
 
 class Verifications:
@@ -37,10 +46,11 @@ class Verifications:
     async def finish(self, token: str) -> None:
         """Take a token back, and write down that its address is the user's. Refuses a token that is worth nothing."""
         token_hash = hash_of(token)
-        home = await _home(token_hash) if TOKENS.fits(token) else ""
-        if not home:
+        account = await _account_of(token_hash) if TOKENS.fits(token) else None
+        if account is None:
             raise _worth_nothing()
-        async with unit_of_work(home) as work:
+        async with unit_of_work(account.home) as work:
+            await users.lock_address(work, account.user_id)  # as a reset does first, lest each waits for the other
             pending = await store.take(work, token_hash)
             if pending is None or not await users.verify_email(work, pending.user_id, pending.email_key):
                 raise _worth_nothing()
@@ -56,12 +66,12 @@ async def shown(work: UnitOfWork, user_id: str) -> None:
         await store.forget(work, user_id)
 
 
-async def _home(token_hash: bytes) -> str:
-    """Return the organisation in whose trail the verification of a token stands: the one that its user joined first."""
+async def _account_of(token_hash: bytes) -> Account | None:
+    """Return whose address a token verifies."""
     async with unit_of_work(NO_TENANT) as work:
         user_id = await store.user_of(work, token_hash)
         tenants = await members.tenants_of(work, user_id) if user_id else []
-    return tenants[0] if tenants else ""
+    return Account(user_id, tenants[0]) if user_id and tenants else None
 
 
 def _worth_nothing() -> InvalidArgument:

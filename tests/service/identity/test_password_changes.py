@@ -49,6 +49,14 @@ async def test_a_change_takes_no_weak_password(owner, change, sign_in):
     assert (await sign_in(owner, owner.password)).access_token
 
 
+async def test_a_weak_password_is_no_wrong_guess(owner, change, rows):
+    await refused(change(owner.session, "guess"))
+    for _ in range(ACCOUNT.free):
+        assert (await refused(change(owner.session, owner.password, "short"))).reason == "PASSWORD_WEAK"
+        assert await rows("SELECT failures FROM attempts WHERE key = %s", f"change:{account_key(owner.user_id)}") == []
+    assert await change(owner.session, owner.password) == Empty()
+
+
 async def test_guessing_the_password_in_a_session_gets_slow_and_is_over_when_the_answer_says(owner, change, sign_in, rows):
     for _ in range(ACCOUNT.free):
         await refused(change(owner.session, "guess"))

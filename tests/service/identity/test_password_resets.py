@@ -186,6 +186,15 @@ async def test_guessing_tokens_gets_slow(reset, coming_from, rows):
     assert (await refused(reset(TOKENS.new(), metadata=metadata))).reason == "SIGN_IN_SLOWED"
 
 
+async def test_a_good_link_is_good_from_an_address_that_is_slowed(owner, ask, link, reset, coming_from, rows):
+    token, metadata = await link(owner), coming_from()
+    for _ in range(30):
+        await ask(f"nobody-{secrets.token_hex(8)}@example.com", metadata)
+    await rows(LATER, HOUR, f"reset:{address_key(dict(metadata)['x-kith-client-ip'])}")
+    assert (await refused(reset(TOKENS.new(), metadata=metadata))).reason == "SIGN_IN_SLOWED"
+    assert await reset(token, metadata=metadata) == Empty()
+
+
 @pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaaaaaaaa", "we are the Blue Lantern Works", "x" * 2000])
 async def test_a_weak_password_is_refused_and_leaves_the_link_good(owner, link, reset, password):
     token = await link(owner)

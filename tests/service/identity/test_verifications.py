@@ -4,8 +4,10 @@ import asyncio
 import secrets
 
 import httpx
+import psycopg
 import pytest
 from google.protobuf.descriptor import Descriptor, ServiceDescriptor
+from google.protobuf.empty_pb2 import Empty
 
 from chassis import ids
 from chassis.context import Request, enter
@@ -13,6 +15,7 @@ from chassis.database import Database
 from kith.identity.v1 import auth_pb2, me_pb2, members_pb2, tenants_pb2, verifications_pb2
 from services.identity.mails.tokens import MAILS_A_DAY
 from services.identity.verifications.jobs import purge_verifications
+from tests.unit.chassis.moving import eventually
 
 USED = "UPDATE email_verifications SET expire_time = now() WHERE user_id = %s"
 COUNT = "SELECT count(*) AS count FROM email_verifications WHERE user_id = %s"
@@ -64,6 +67,37 @@ async def test_of_many_who_follow_a_link_at_once_one_is_the_first(edge, person, 
     token = await mailbox.token(person.email)
     answers = await asyncio.gather(*(verify(edge, token) for _ in range(6)))
     assert sorted(answer.status_code for answer in answers) == [200, *[400] * 5]
+
+
+async def test_of_two_links_that_are_followed_at_once_one_is_the_first(edge, person, mailbox):
+    await resend(edge, person)
+    tokens = [await mailbox.token(person.email, number) for number in (1, 2)]
+    answers = await asyncio.gather(*(verify(edge, token) for token in tokens))
+    assert sorted(answer.status_code for answer in answers) == [200, 400]
+
+
+async def test_a_link_beside_a_reset_leaves_a_verified_address_and_no_link(edge, person, mailbox, link, reset, rows):
+    token, other = await mailbox.token(person.email), await link(person)
+    answer, done = await asyncio.gather(verify(edge, token), reset(other))
+    assert (answer.status_code in {200, 400}, done) == (True, Empty())
+    assert await rows("SELECT 1 FROM users WHERE id = %s AND email_verify_time IS NULL", person.user_id) == []
+    assert await rows(COUNT, person.user_id) == [{"count": 0}]
+
+
+async def test_who_waits_for_the_user_holds_no_link(edge, person, mailbox, admin_dsn, rows):
+    token = await mailbox.token(person.email)
+    async with await psycopg.AsyncConnection.connect(admin_dsn("identity")) as connection:
+        await connection.execute("SELECT 1 FROM users WHERE id = %s FOR NO KEY UPDATE", [person.user_id])
+        following = asyncio.create_task(verify(edge, token))
+        await eventually(lambda: has_waiting(rows, connection.info.backend_pid), pause=0.05)
+        assert await rows("SELECT 1 AS free FROM email_verifications WHERE user_id = %s FOR UPDATE SKIP LOCKED", person.user_id)
+    await following
+    await verify(edge, token)  # on a slow machine it waited in vain
+    assert await rows(COUNT, person.user_id) == [{"count": 0}]
+
+
+async def has_waiting(rows, backend_pid: int) -> bool:
+    return bool(await rows("SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))", backend_pid))
 
 
 async def test_a_link_ends_after_its_time(edge, person, mailbox, rows):
