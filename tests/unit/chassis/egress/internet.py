@@ -80,24 +80,36 @@ class Internet:
         self, handler: Handler, *, name: str = "hooks.example.com", address: str = PUBLIC, tls: ssl.SSLContext | None = None
     ) -> AsyncIterator[None]:
         """Let a handler answer at an address to which a name leads."""
-        server = await asyncio.start_server(_closing(handler), "127.0.0.1", 0, ssl=tls)
-        self.names.lead(name, [address])
-        self.wires.ports[address] = server.sockets[0].getsockname()[1]
-        async with server:
+        async with listening(handler, tls=tls) as port:
+            self.names.lead(name, [address])
+            self.wires.ports[address] = port
             yield
 
 
-def _closing(handler: Handler) -> Handler:
-    """Close a connection after its handler; a client that went away ends one, which is no failure of the server."""
+@contextlib.asynccontextmanager
+async def listening(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Let a handler answer at a port of this machine. No connection outlives the block, also of a handler that would never end."""
+    handling: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):
+        task = asyncio.current_task()
+        assert task is not None
+        handling[task] = writer
+        with contextlib.suppress(ConnectionError, TimeoutError, EOFError, asyncio.CancelledError):  # the client went away, or the test
             await handler(reader, writer)
         writer.close()
         with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLError):
             await writer.wait_closed()
 
-    return handle
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    try:
+        async with server:
+            yield server.sockets[0].getsockname()[1]
+    finally:
+        for task, writer in handling.items():
+            task.cancel()
+            writer.transport.abort()
+        await asyncio.gather(*handling, return_exceptions=True)
 
 
 def answering(said: bytes, *, heard: list[bytes] | None = None) -> Handler:

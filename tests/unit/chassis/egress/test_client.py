@@ -15,7 +15,19 @@ from chassis.egress import Egress, EgressSettings, Use
 from chassis.environment import SettingsError, read
 from chassis.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, Reason, Refusal
 from chassis.telemetry import tracing
-from tests.unit.chassis.egress.internet import ANOTHER, ANY, PATIENCE, PUBLIC, Authority, Internet, answering, ok, repeating, stopped
+from tests.unit.chassis.egress.internet import (
+    ANOTHER,
+    ANY,
+    PATIENCE,
+    PUBLIC,
+    Authority,
+    Internet,
+    answering,
+    listening,
+    ok,
+    repeating,
+    stopped,
+)
 from tests.unit.chassis.loops import on_uvloop
 
 URL = "https://hooks.example.com/secret/path?token=secret"
@@ -30,9 +42,7 @@ async def test_the_operator_decides(authority: Authority) -> None:
     }
     settings = read(EgressSettings, said)
     assert settings.egress_allow == (ip_network("127.0.0.0/8"), ip_network("fd00:1::/32"))
-    server = await asyncio.start_server(answering(ok(b"inside")), "127.0.0.1", 0, ssl=authority.server("127.0.0.1"))
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(answering(ok(b"inside")), tls=authority.server("127.0.0.1")) as port:
         use = Use(name="inside", ports=frozenset({443, port}), **PATIENCE)
         assert (await Egress.of(settings).fetch(f"https://127.0.0.1:{port}/", use=use, field="url")).content == b"inside"
         assert await stopped(Egress.of(settings), f"https://{PUBLIC}/", use) == "address"

@@ -75,10 +75,12 @@ class MailServer:
 async def serving(server: MailServer, *, implicit: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[MailServer]:
     """Let the server take connections; its port stays the same when it comes back."""
     loop = asyncio.get_running_loop()
+    sessions: list[SMTP] = []
 
     def session() -> SMTP:
         server.sessions += 1
-        return SMTP(server, hostname=HOST, loop=loop, enable_SMTPUTF8=UTF8, **options)
+        sessions.append(SMTP(server, hostname=HOST, loop=loop, enable_SMTPUTF8=UTF8, **options))
+        return sessions[-1]
 
     listening = await loop.create_server(session, "127.0.0.1", server.port, ssl=implicit)
     server.port = listening.sockets[0].getsockname()[1]
@@ -86,6 +88,9 @@ async def serving(server: MailServer, *, implicit: ssl.SSLContext | None = None,
         yield server
     finally:
         listening.close()
+        for each in sessions:
+            if each.transport is not None:  # a session that hangs would stay open
+                each.transport.close()
 
 
 def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
