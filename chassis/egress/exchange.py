@@ -1,6 +1,7 @@
 """One request and its answer on a connection that stands, with a bound on everything that the other side decides."""
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -146,6 +147,8 @@ def _stops() -> Iterator[None]:
         raise Stopped(_broken(error)) from None
     except httpcore.NetworkError:
         raise Stopped(Cause.CONNECTION) from None
+    except ssl.SSLError:  # an alert after the handshake, which the library lets through: some say only then that they want our certificate
+        raise Stopped(Cause.TLS) from None
 
 
 def _broken(error: httpcore.RemoteProtocolError) -> Cause:

@@ -1,6 +1,7 @@
 """Where a connection ends: at an address that was looked at, under the name that was meant, and once."""
 
 import asyncio
+import contextlib
 import ssl
 from ipaddress import ip_network
 from typing import Any
@@ -65,6 +66,28 @@ async def test_a_certificate_must_be_of_somebody_who_is_believed(internet: Inter
 async def test_an_address_needs_a_certificate_of_its_own(internet: Internet, authority: Authority) -> None:
     async with internet.server(answering(ok(b"")), tls=authority.server("hooks.example.com")):
         assert await stopped(internet.egress(), f"https://{PUBLIC}/", HOOK) == "tls"
+
+
+async def test_a_server_that_wants_our_certificate_fails_by_tls(internet: Internet, authority: Authority) -> None:
+    context = authority.server("hooks.example.com")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.file)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        with contextlib.suppress(ssl.SSLError):
+            while True:
+                try:
+                    tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    writer.write(outgoing.read())
+                    incoming.write(await reader.read(65536))
+        writer.write(outgoing.read())  # the alert, which asyncio's own servers do not send
+        await reader.read()
+
+    async with internet.server(handle):
+        assert await stopped(internet.egress(), URL, HOOK) == "tls"
 
 
 async def test_old_versions_of_tls_are_not_spoken(internet: Internet, authority: Authority) -> None:
