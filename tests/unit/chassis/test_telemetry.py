@@ -401,9 +401,73 @@ def test_a_collector_may_stand_behind_a_path_and_want_headers(sink: str, monkeyp
 def test_a_connection_that_the_collector_closed_is_opened_again(sink: str) -> None:
     exporter = otlp.Exporter(sink)
     assert [exporter.export([]) for _ in range(2)] == [SpanExportResult.SUCCESS] * 2
+    assert len(Sink.received) == 2
     exporter.shutdown()
 
 
 @pytest.mark.parametrize("refused", ["http://127.0.0.1:1", "https://127.0.0.1:1"])
 def test_what_no_collector_takes_is_dropped(refused: str) -> None:
     assert otlp.Exporter(refused).export([]) is SpanExportResult.FAILURE
+
+
+class Slow(BaseHTTPRequestHandler):
+    """A collector that takes each batch and says so without an end: nothing at all, or byte after byte."""
+
+    received: ClassVar[list[int]] = []
+    pieces: ClassVar[bytes] = b""
+    released: ClassVar[threading.Event] = threading.Event()
+
+    def do_POST(self) -> None:
+        self.received.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
+        while not self.released.wait(0.02):
+            try:
+                self.wfile.write(self.pieces)
+            except OSError:
+                return
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def slow() -> Iterator[str]:
+    """Take traces and never answer; the address is where."""
+    Slow.received.clear()
+    Slow.released.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        Slow.released.set()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("pieces", [b"", b"x"])
+def test_a_batch_has_one_time_and_is_sent_once(slow: str, pieces: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "SECONDS", 1.0)
+    monkeypatch.setattr(Slow, "pieces", pieces)
+    assert otlp.Exporter(slow).export([]) is SpanExportResult.FAILURE
+    assert len(Slow.received) <= 1
+
+
+def test_a_kept_connection_that_is_too_slow_is_not_tried_again(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "SECONDS", 1.0)
+    exporter = otlp.Exporter(slow)
+    exporter._connection.connect()
+    assert exporter.export([]) is SpanExportResult.FAILURE
+    assert len(Slow.received) <= 1
+
+
+def test_the_stop_does_not_wait_for_a_collector_that_hangs(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "SECONDS", 600.0)
+    monkeypatch.setattr(otlp, "STOP_SECONDS", 1.0)
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    before = {*threading.enumerate()}
+    traces_to(slow)
+    with tracing.serve("a.B/C", PARENT), tracing.step("find"):
+        pass
+    tracing.stop()
+    for thread in {*threading.enumerate()} - before:
+        if thread.name.startswith("OtelBatch"):
+            thread.join(20)
+            assert not thread.is_alive()
+    assert len(Slow.received) <= 1
