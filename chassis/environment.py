@@ -169,6 +169,10 @@ def _truth(text: str) -> bool:
         raise ValueError(f"must be one of {', '.join(_TRUTHS)}") from None
 
 
+def _path_or_none(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -198,7 +202,7 @@ _READERS: Final[Mapping[Any, Reader]] = {
     float: _number,
     bool: _truth,
     Path: Path,
-    Path | None: Path,
+    Path | None: _path_or_none,
     Secret: Secret,
     tuple[str, ...]: _list,
     dict[str, str]: _texts_by_name,

@@ -24,8 +24,8 @@ class Rate:
     burst: int
 
     def __post_init__(self) -> None:
-        if not (self.count > 0 and self.seconds > 0 and self.burst >= 1):
-            raise ValueError("must give a rate a count and seconds above 0, and a burst of at least 1")
+        if not (self.count > 0 and self.seconds > 0 and type(self.burst) is int and self.burst >= 1):
+            raise ValueError("must give a rate a count and seconds above 0, and a burst of at least 1, a whole number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

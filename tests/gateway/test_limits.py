@@ -135,6 +135,8 @@ def test_limits_are_said_by_tier() -> None:
         ('{"READ": {"principal": {"count": 1, "burst": 1}, "other": {"count": 1, "burst": 1}}}', "rates principal"),
         ('{"READ": {"principal": {"count": 0, "burst": 1}}}', "count and seconds above 0"),
         ('{"READ": {"principal": {"count": 1, "burst": 0}}}', "a burst of at least 1"),
+        ('{"READ": {"principal": {"count": 1, "burst": 1.5}}}', "a whole number"),
+        ('{"READ": {"principal": {"count": 1, "burst": true}}}', "a whole number"),
         ("60", "must be a JSON object"),
     ],
 )

@@ -22,6 +22,7 @@ class Settings:
     share: float = setting(0.5, above=0, most=1, says="A share.")
     on: bool = setting(default=False, says="Whether.")
     folder: Path = setting(Path("/"), says="Where.")
+    file: Path | None = setting(None, says="Which.")
     key: Secret = setting(Secret(""), says="The key.")
     hosts: tuple[str, ...] = setting((), says="Whom.")
     addresses: dict[str, str] = setting(default_factory=dict, says="Where they are.")
@@ -40,6 +41,7 @@ SAID = {
     "KITH_SHARE": "1e-1",
     "KITH_ON": "True",
     "KITH_FOLDER": "/tmp",
+    "KITH_FILE": "/tmp/file",
     "KITH_KEY": "swordfish",
     "KITH_HOSTS": "a, b,,c ",
     "KITH_ADDRESSES": '{"a": "127.0.0.1:1"}',
@@ -57,6 +59,7 @@ def test_each_setting_has_its_type() -> None:
         share=0.1,
         on=True,
         folder=Path("/tmp"),
+        file=Path("/tmp/file"),
         key=Secret("swordfish"),
         hosts=("a", "b", "c"),
         addresses={"a": "127.0.0.1:1"},
@@ -68,6 +71,10 @@ def test_each_setting_has_its_type() -> None:
 
 def test_what_is_not_said_has_its_default() -> None:
     assert read(Settings, {"KITH_PORT": "80"}) == Settings(port=80)
+
+
+def test_an_empty_name_of_a_file_is_none() -> None:
+    assert read(Settings, SAID | {"KITH_FILE": ""}).file is None
 
 
 @pytest.mark.parametrize(
