@@ -30,6 +30,7 @@ from stack.topology import EDGE
 ROWS: Final = 1_000_000
 TRANSACTIONS: Final = 200
 POLL: Final = 0.2
+PATIENCE: Final = 60.0  # seconds in which some rows must be sealed
 BETWEEN: Final = 0.1
 
 FILL: Final = """
@@ -75,12 +76,25 @@ async def _fill(platform: Platform, tenant: str, owner: str, rows: int) -> Taken
         with _measured(platform, "added and sealed") as taken:
             for _ in range(TRANSACTIONS):
                 await admin.execute(FILL.format(tenant=tenant, owner=owner, count=rows // TRANSACTIONS).encode())
-            left = rows
-            while left:
-                await asyncio.sleep(POLL)
-                ((left,),) = await (await admin.execute(LEFT.format(tenant=tenant).encode())).fetchall()
+            await _sealed(admin, tenant, rows)
         await admin.execute("ANALYZE")
     return taken
+
+
+async def _sealed(admin: psycopg.AsyncConnection, tenant: str, rows: int) -> None:
+    """Wait until every row is sealed; TimeoutError once nothing is sealed any more."""
+    left = rows
+    while left:
+        async with asyncio.timeout(PATIENCE):
+            left = await _fewer(admin, tenant, left)
+
+
+async def _fewer(admin: psycopg.AsyncConnection, tenant: str, rows: int) -> int:
+    left = rows
+    while left >= rows:
+        await asyncio.sleep(POLL)
+        ((left,),) = await (await admin.execute(LEFT.format(tenant=tenant).encode())).fetchall()
+    return left
 
 
 async def _verify(platform: Platform, client: httpx.AsyncClient, rows: int) -> Taken:
@@ -107,7 +121,7 @@ def _measured(platform: Platform, name: str) -> Iterator[Taken]:
 
 @asynccontextmanager
 async def _answering(client: httpx.AsyncClient) -> AsyncIterator[list[float]]:
-    """Ask identity, which verifies, and crm, whose rows they are, for a little; keep how long each answer takes."""
+    """Ask identity, which verifies, and crm, whose rows they are, for a little; keep how long an answer takes. A failure ends the block."""
     answers: list[float] = []
 
     async def ask() -> None:
@@ -118,10 +132,9 @@ async def _answering(client: httpx.AsyncClient) -> AsyncIterator[list[float]]:
                 answers.append(time.perf_counter() - began)
             await asyncio.sleep(BETWEEN)
 
-    asking = asyncio.create_task(ask())
-    try:
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(ask())
         yield answers
-    finally:
         asking.cancel()
 
 
