@@ -14,7 +14,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from chassis.events.broker import Broker
 
 HEARTBEAT: Final = 5.0  # seconds
-UNUSED: Final = 60.0  # seconds after which the server drops a consumer that nobody listens to
+UNUSED: Final = 2 * HEARTBEAT  # after which the server drops a consumer that nobody listens to: nobody comes back to one
 BATCH: Final = 256  # messages that are heard at once
 WAITING: Final = 4096  # messages that wait here; more wait in the client, whose own bound makes a gap of what is too much
 

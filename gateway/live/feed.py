@@ -58,11 +58,15 @@ class Feed:
             group.create_task(self._look_after(), name="live readers")
         raise AssertionError
 
-    async def places(self, tenant_id: str) -> Mapping[str, int]:
-        """Return where the streams end now, for a reader of an organisation for which they are not heard yet. Raise what NATS does."""
-        if all(each.hears(tenant_id) for each in self._following.values()):
+    async def places(self, tenant_id: str, seen: Mapping[str, int]) -> Mapping[str, int]:
+        """Return where the streams end now; nothing when they are heard for the organisation, as far as its reader has seen at least.
+
+        A reader that comes from another process may have seen more than was heard here. Raise what NATS does.
+        """
+        if all(each.hears(tenant_id) and seen.get(service, 0) <= each.position for service, each in self._following.items()):
             return {}
-        return {service: await each.last() for service, each in self._following.items()}
+        ends = await asyncio.gather(*(each.last() for each in self._following.values()))
+        return dict(zip(self._following, ends, strict=True))
 
     def add(self, admission: Admission, places: Mapping[str, int]) -> Reader:
         """Return a reader that is handed every event from now on; `places` were asked for it a moment ago."""
@@ -96,9 +100,10 @@ class Feed:
         return self._seal.close(positions, "event", tenant_id)
 
     def _go_on(self, places: Mapping[str, int]) -> None:
-        """Leave out what happened while nobody read."""
+        """Leave out what happened while nobody read; who left meanwhile may have been behind it already."""
         for service, place in places.items():
-            self._following[service].position = place
+            following = self._following[service]
+            following.position = max(following.position, place)
 
     def _lost(self, service: str) -> None:
         """Begin with a stream that is a new one, as everybody who reads is told."""
@@ -132,10 +137,12 @@ class Feed:
         if event is None or not shown or not allowed:
             return
         subject, tenant_id = _names(message)
-        change = self._kinds[subject].show(event, self.event_id(tenant_id, self.positions))
+        show, positions = self._kinds[subject].show, self.positions
+        change = show(event, self.event_id(tenant_id, positions))
         metrics.LIVE_EVENTS.inc(len(allowed))
         for reader in allowed:
-            reader.offer(change)
+            place = reader.place(positions)
+            reader.offer(change if place is positions else show(event, self.event_id(tenant_id, place)))
 
     def _read(self, service: str, message: Msg) -> Heard | None:
         """Return the event, None if nobody here may see it."""
@@ -153,7 +160,7 @@ class Feed:
     def _resync(self, readers: Iterable[Reader], cause: str) -> None:
         for reader in readers:
             metrics.LIVE_RESYNCS.labels(cause).inc()
-            reader.offer(resync(self.event_id(reader.admission.tenant_id, self.positions)))
+            reader.offer(resync(self.event_id(reader.admission.tenant_id, reader.place(self.positions))))
 
     async def _look_after(self) -> NoReturn:
         for looks in count(1):

@@ -54,7 +54,7 @@ class StreamEvents(Common):
         last = headers.plain(request.headers, b"last-event-id", headers.MAX_VALUE) or asked.last_event_id
         seen = self._live.positions(admission, last)
         written = form(request)
-        reader = await self._live.enter(admission)
+        reader = await self._live.enter(admission, seen)
         return LiveStream(
             self._pieces(request, reader, seen, written),
             [(b"content-type", written.content_type), (b"x-accel-buffering", b"no")],

@@ -75,6 +75,12 @@ class Reader:
         """Say whether there is something that the client was not given yet."""
         return bool(self._waiting)
 
+    def place(self, positions: Mapping[str, int]) -> Mapping[str, int]:
+        """Return what the reader has behind it where the streams were heard to `positions`: these, unless it began ahead of one."""
+        if all(since <= positions[service] for service, since in self.since.items()):
+            return positions
+        return {service: max(position, self.since.get(service, 0)) for service, position in positions.items()}
+
     def offer(self, change: Change) -> None:
         """Let a change wait for the client; when too much waits, all of it is dropped and the client is told to read again."""
         if self.ending is not None:

@@ -93,12 +93,15 @@ class Live:
             raise Invalid("is no id of an event that you got", field="last_event_id") from None
         return found
 
-    async def enter(self, admission: Admission) -> Reader:
-        """Return a reader that hears everything from now on; it must `exit`. Raise a Problem when there are too many."""
+    async def enter(self, admission: Admission, seen: Mapping[str, int] | None) -> Reader:
+        """Return a reader that hears everything from now on, and nothing that it has `seen`; it must `exit`.
+
+        Raise a Problem when there are too many.
+        """
         self._refuse_too_many(admission.user_id)
         self._count(admission.user_id, 1)
         try:
-            return await self._entered(admission)
+            return await self._entered(admission, seen or {})
         except BaseException:
             self._count(admission.user_id, -1)
             raise
@@ -108,9 +111,9 @@ class Live:
         self.feed.remove(reader)
         self._count(reader.admission.user_id, -1)
 
-    async def _entered(self, admission: Admission) -> Reader:
+    async def _entered(self, admission: Admission, seen: Mapping[str, int]) -> Reader:
         try:
-            places = await self.feed.places(admission.tenant_id)
+            places = await self.feed.places(admission.tenant_id, seen)
         except (nats.errors.Error, OSError):
             raise _unavailable() from None
         if self._draining:

@@ -1,7 +1,7 @@
 """The feed opens what is sealed before anybody sees it: in order, with few questions, and with a way out when nobody answers."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -18,7 +18,7 @@ from chassis.sealing.keys import SubjectKey, label
 from chassis.sealing.opening import Opener, Records
 from gateway.contract import Contract
 from gateway.live import following
-from gateway.live.changes import kinds
+from gateway.live.changes import Change, kinds
 from gateway.live.feed import PACE, Feed
 from gateway.live.reader import MAX_WAITING, Admission, Reader
 from gateway.live.seal import Seal
@@ -40,10 +40,13 @@ class Service:
         self.asked: list[dict[str, int]] = []
         self.away = False
         self.meanwhile: Callable[[], None] = lambda: None
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def ask(self, records: Records) -> Mapping[tuple[str, str], bytes]:
         self.asked.append({tenant_id: len(subjects) for tenant_id, subjects in records.items()})
         await asyncio.sleep(0)
+        await self.answers.wait()
         self.meanwhile()
         if self.away:
             raise Unavailable(Reason.UNAVAILABLE, "away")
@@ -91,7 +94,11 @@ def reader_of(feed: Feed, tenant_id: str, place: int = 0) -> Reader:
 
 async def seen(reader: Reader) -> list[Any]:
     """Return what waits for a reader: names of people, or the type of what is no change."""
-    said = [orjson.loads(change.json) for change in await reader.take()]
+    return shown(await reader.take())
+
+
+def shown(changes: Sequence[Change]) -> list[Any]:
+    said = [orjson.loads(change.json) for change in changes]
     return [each["resource"].get("givenName") if "resource" in each else each["type"] for each in said]
 
 
@@ -142,6 +149,29 @@ async def test_where_a_reader_began_stays_though_events_come_before_it_is_sent_a
     reader = reader_of(feed, tenant_id, 7)
     await feed._hear("crm", [service.created(8, tenant_id)])
     assert (reader.since, await seen(reader)) == ({"crm": 7}, ["8"])
+
+
+async def test_a_reader_that_comes_from_a_process_that_was_ahead_sees_nothing_again(feed: Feed, service: Service) -> None:
+    """Another process gave it an id at 150; this one has heard 148, and was told that the stream ends at 150."""
+    tenant_id = ids.new()
+    early = reader_of(feed, tenant_id, 148)
+    late = reader_of(feed, tenant_id, 150)
+    assert (feed.positions, late.since) == ({"crm": 148}, {"crm": 150})
+    await feed._hear("crm", [service.created(place, tenant_id) for place in (149, 150, 151)])
+    assert [await seen(reader) for reader in (early, late)] == [["149", "150", "151"], ["151"]]
+
+
+async def test_ids_never_go_back_behind_what_a_reader_has_seen(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They name a place in every stream: this process may be behind in another one than the event's."""
+    monkeypatch.setattr(following, "MOST", -1)
+    feed = Feed(Broker("nats://nowhere", name="edge"), KINDS, {name: Opener(service.ask) for name in ("billing", "crm")}, SEAL)
+    tenant_id = ids.new()
+    readers = [feed.add(admission(tenant_id), {"billing": place, "crm": 0}) for place in (70, 80)]
+    await feed._hear("crm", [service.created(1, tenant_id)])
+    service.away = True
+    await feed._hear("crm", [service.created(2, tenant_id)])
+    found = [[SEAL.open(change.id, "event", tenant_id) for change in await reader.take()] for reader in readers]
+    assert found == [[{"billing": behind, "crm": place} for place in (1, 2)] for behind in (70, 80)]
 
 
 async def test_while_nobody_answers_readers_are_told_to_read_again_and_see_what_comes_after(feed: Feed, service: Service) -> None:

@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import nats
 import pytest
@@ -15,11 +19,14 @@ from chassis import ids, names
 from chassis.background import task
 from chassis.events.broker import Broker
 from chassis.sealing.opening import Opener
+from chassis.tokens.trust import Trust
 from gateway.live import feed as feeds
 from gateway.live import following
 from gateway.live.feed import Feed
 from gateway.live.reader import Reader
-from tests.gateway.test_live_feed import KINDS, SEAL, Service, admission, seen
+from gateway.live.service import Live
+from gateway.settings import EdgeSettings
+from tests.gateway.test_live_feed import KINDS, SEAL, Service, admission, seen, shown
 from tests.unit.chassis import servers
 from tests.unit.chassis.moving import eventually
 from tests.unit.chassis.servers import Nats
@@ -32,12 +39,13 @@ class World:
 
     def __init__(self, client: Client, broker: Broker) -> None:
         self.client = client
+        self.broker = broker
         self.service = Service()
         self.feed = Feed(broker, KINDS, {"crm": Opener(self.service.ask)}, SEAL)
         self._numbers: Iterator[int] = count(1)
 
     async def comes(self, tenant_id: str) -> Reader:
-        return self.feed.add(admission(tenant_id), await self.feed.places(tenant_id))
+        return self.feed.add(admission(tenant_id), await self.feed.places(tenant_id, {}))
 
     async def happens(self, tenant_id: str) -> str:
         """Publish an event of a person; return its name."""
@@ -75,7 +83,7 @@ async def world(server: Nats, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setattr(following, "PAUSE", 0.05)
     monkeypatch.setattr(feeds, "PAUSE", 0.05)
     client = await nats.connect(server.url)
-    await client.jetstream().add_stream(name=STREAM, subjects=[names.subjects("crm")], storage=StorageType.MEMORY)
+    await client.jetstream().add_stream(name=STREAM, subjects=[names.subjects("crm")], storage=StorageType.MEMORY, allow_direct=True)
     async with Broker(server.url, name="edge") as broker:
         world = World(client, broker)
         async with task(world.feed.run(), name="feed"):
@@ -146,6 +154,64 @@ async def test_two_who_come_to_an_organisation_at_once_see_the_same(world: World
     assert [await taken(reader, 3) for reader in readers] == [said, said]
 
 
+async def test_a_place_that_was_asked_for_before_others_read_on_sets_nobody_back(world: World) -> None:
+    tenant_id = ids.new()
+    places = await world.feed.places(tenant_id, {})
+    first = await world.comes(tenant_id)
+    said = [await world.happens(tenant_id) for _ in range(3)]
+    assert await taken(first, 3) == said
+    world.feed.remove(first)
+    second = world.feed.add(admission(tenant_id), places)
+    assert second.since == world.feed.positions == {"crm": 3}
+    last = await world.happens(tenant_id)
+    assert await taken(second, 1) == [last]
+
+
+@pytest.fixture
+def live(world: World, tmp_path: Path) -> Live:
+    """Return what lets readers in to the feed; it reads of the past what the feed still waits for the keys of."""
+    key_file = tmp_path / "key"
+    key_file.write_text('{"d": "secret"}')
+    settings = SimpleNamespace(service_key_file=key_file, live_streams=10, live_streams_each=10)
+    service = Service()
+    service.keys = world.service.keys
+    trust = SimpleNamespace(revoked=())
+    live = Live(cast("EdgeSettings", settings), cast("Trust", trust), world.broker, KINDS, {"crm": Opener(service.ask)})
+    live.feed = world.feed
+    return live
+
+
+async def told(live: Live, reader: Reader, place: int, number: int) -> list[str]:
+    """Return the first so many things that a reader is told that comes back with a place."""
+    found: list[str] = []
+    async with asyncio.timeout(20), aclosing(live.changes(reader, {"crm": place})) as changes:
+        while len(found) < number:
+            found += shown(await anext(changes))
+    return found
+
+
+async def test_a_reader_that_comes_from_a_process_that_is_ahead_misses_nothing_and_sees_nothing_twice(world: World, live: Live) -> None:
+    tenant_id = ids.new()
+    first = await world.comes(tenant_id)
+    world.service.answers.clear()
+    said = [await world.happens(tenant_id) for _ in range(3)]
+    back = {place: await live.enter(admission(tenant_id), {"crm": place}) for place in (2, 3)}
+    assert world.feed.positions == {"crm": 0}
+    world.service.answers.set()
+    said.append(await world.happens(tenant_id))
+    assert await taken(first, 4) == said
+    assert [await told(live, reader, place, 5 - place) for place, reader in back.items()] == [["ready", *said[2:]], ["ready", said[3]]]
+    assert await world.feed.places(tenant_id, {"crm": 4}) == {}
+
+
+async def test_a_place_behind_the_end_of_a_stream_is_one_of_a_stream_before_it(world: World, live: Live) -> None:
+    tenant_id = ids.new()
+    await world.comes(tenant_id)
+    reader = await live.enter(admission(tenant_id), {"crm": 150})
+    last = await world.happens(tenant_id)
+    assert await told(live, reader, 150, 3) == ["ready", "resync", last]
+
+
 async def test_of_very_many_organisations_everything_is_heard_and_another_one_begins_nothing_anew(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +261,7 @@ async def test_while_nats_is_away_places_are_not_known(server: Nats, world: Worl
     await eventually(lambda: not world.client.is_connected)
     try:
         with pytest.raises(OSError, match="not connected"):
-            await world.feed.places(ids.new())
+            await world.feed.places(ids.new(), {})
     finally:
         await server.start()
         await eventually(lambda: world.client.is_connected)
