@@ -77,11 +77,20 @@ def _shown(answer: "VerifyAuditTrailResponse") -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - as above
 
     flaw = MessageToDict(answer.flaw) if answer.HasField("flaw") else None
-    return {"rows": answer.row_count, "seal": answer.last_seal.number, "digest": answer.last_seal.digest, "flaw": flaw}
+    return {
+        "rows": answer.row_count,
+        "seal": answer.last_seal.number,
+        "digest": answer.last_seal.digest,
+        "unsealed": answer.unsealed_row_count,
+        "since": answer.oldest_unsealed_time.ToJsonString() if answer.HasField("oldest_unsealed_time") else None,
+        "flaw": flaw,
+    }
 
 
 def _line(found: dict[str, Any]) -> str:
     said = f"{found['tenant']}: {found['rows']} rows, {found['seal']} seals"
+    if found["unsealed"]:
+        said += f", {found['unsealed']} rows not sealed since {found['since']}"
     if not found["flaw"]:
         return f"{said}, whole"
     flaw = dict(found["flaw"])

@@ -2,7 +2,7 @@
 
 The id of a row is a UUIDv7 (RFC 9562, section 5.7), which begins with the time, so the primary key stays what it was. Months
 are made ahead by the migrator, at each deployment. Rows of a month that nobody made go into a partition of their own, so that no
-call ever fails for it; that month and those before it are not made any more.
+call ever fails for it; that month is not made any more.
 """
 
 from datetime import UTC, datetime
@@ -76,12 +76,13 @@ def is_partitioned(connection: Connection) -> bool:
 
 def make_ahead(op: Operations, now: datetime) -> None:
     """Make the months that are missing; it may be repeated. None is locked against rows meanwhile."""
-    month = _after_the_rest(op, _next(_month(now)))
+    month = _next(_month(now))
     for _ in range(AHEAD):
-        name, following = f"audit_log_{month:%Y_%m}", _next(month)
-        if op.get_bind().execute(text("SELECT to_regclass(:name) IS NULL"), {"name": name}).scalar_one():
-            _make(op, name, f"FOR VALUES FROM ('{_bound(month)}') TO ('{_bound(following)}')")
-        month = following
+        name, first, last = f"audit_log_{month:%Y_%m}", _bound(month), _bound(_next(month))
+        missing = op.get_bind().execute(text("SELECT to_regclass(:name) IS NULL"), {"name": name}).scalar_one()
+        if missing and not _in_the_rest(op, first, last):
+            _make(op, name, f"FOR VALUES FROM ('{first}') TO ('{last}')")
+        month = _next(month)
 
 
 def _make(op: Operations, name: str, bounds: str) -> None:
@@ -90,14 +91,13 @@ def _make(op: Operations, name: str, bounds: str) -> None:
     op.execute(f"ALTER TABLE audit_log ATTACH PARTITION {name} {bounds}")
 
 
-def _after_the_rest(op: Operations, month: datetime) -> datetime:
-    """Return the month, or the first one after the rows that found none."""
+def _in_the_rest(op: Operations, first: str, last: str) -> bool:
+    """Say whether rows of a month found none, so that it cannot be made behind them."""
     op.execute("SET LOCAL ROLE NONE")  # row-level security binds the owner too
-    found = op.get_bind().execute(text(f"SELECT id FROM {_REST} ORDER BY id DESC LIMIT 1")).scalar()  # noqa: S608 - a constant
+    statement = text(f"SELECT EXISTS (SELECT FROM {_REST} WHERE id >= CAST(:first AS uuid) AND id < CAST(:last AS uuid))")  # noqa: S608 - a constant
+    found: bool = op.get_bind().execute(statement, {"first": first, "last": last}).scalar_one()
     op.execute(f"SET LOCAL ROLE {tenancy.role(op, 'owner')}")
-    if found is None:
-        return month
-    return max(month, _next(_month(datetime.fromtimestamp(int(str(found).replace("-", "")[:12], 16) / 1000, UTC))))
+    return found
 
 
 def _month(moment: datetime) -> datetime:

@@ -37,6 +37,7 @@ audit_batches: Final = tenant_table(
     Column("seal_number", BigInteger),
     Column("seal_digest", LargeBinary),
     PrimaryKeyConstraint("tenant_id", "number"),
+    CheckConstraint("number >= 1 AND seal_number >= 0", name="audit_batches_numbers"),
     Index("audit_batches_unsealed", "tenant_id", "number", postgresql_where=text("seal_number IS NULL")),
 )
 """The ids of a batch's rows and their leaves stand one behind the other, 16 and 32 bytes each, by id."""

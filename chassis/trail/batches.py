@@ -86,6 +86,10 @@ class ForeignLogError(Exception):
     """The log was copied into a server that counts transactions from an earlier number: it cannot be told what is new."""
 
 
+class ProgressLostError(Exception):
+    """Nobody knows any more which rows are in batches: whatever was taken for new now could be sealed twice, or never."""
+
+
 class _Plan(NamedTuple):
     """A batch that is to be made: the keys of its rows, by id."""
 
@@ -101,7 +105,10 @@ async def make(connection: Pipeline) -> int:
     """
     session = Session(connection, NO_TENANT)
     session.put(_ONE_SNAPSHOT, {})
-    if not (await session.ask(_OURS, {})).rows()[0]["ours"]:
+    progress = (await session.ask(_OURS, {})).rows()
+    if not progress:
+        raise ProgressLostError("the snapshot of the last batches is gone: see docs/decisions/0047")
+    if not progress[0]["ours"]:
         raise ForeignLogError("the audit log is of another server: its transaction ids have to be advanced, see docs/decisions/0047")
     new = (await session.ask(_NEW, {})).rows()
     if new:

@@ -1,22 +1,17 @@
 """AuditTrailService: what a service holds of the audit trail, compared with its batches; the chain of seals is compared elsewhere."""
 
 import asyncio
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import ARRAY, BigInteger, Uuid, bindparam, func, select, text
+from sqlalchemy import ARRAY, BigInteger, Uuid, bindparam, text
 
-from chassis import errors
 from chassis.database import Query, UnitOfWork, unit_of_work
-from chassis.database.audit_tables import audit_batches
 from chassis.database.decoding import Row, uuid
-from chassis.errors import Violation
 from chassis.interceptors.chain import Context
-from chassis.trail import rows, tree
+from chassis.trail import ends, rows, tree
 from chassis.trail.batches import LARGEST, READ
 from kith.common.v1.audit_pb2 import (
     AuditBatch,
@@ -29,54 +24,34 @@ from kith.common.v1.audit_pb2 import (
 )
 from kith.common.v1.audit_pb2_grpc import AuditTrailServiceServicer
 
-MOST: Final = 50_000  # rows that one question is about
+MOST: Final = 50_000  # rows that one answer is about
+_YEAR_10000: Final = 253_402_300_800_000  # in milliseconds since 1970; a timestamp ends there
 
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid(as_uuid=False)))
 _RANGE: Final = (bindparam("first", type_=BigInteger()), bindparam("last", type_=BigInteger()))
+_FITS: Final = f"""
+    CASE WHEN row_count BETWEEN 1 AND {LARGEST}
+    THEN length(ids) = {rows.ID_BYTES} * row_count AND length(leaves) = {tree.BYTES} * row_count ELSE false END
+"""
 _BATCHES: Final = Query(
-    select(audit_batches.c.number, audit_batches.c.ids, audit_batches.c.leaves)
-    .where(audit_batches.c.number.between(*_RANGE))
-    .order_by(audit_batches.c.number)
-)
-_SIZE: Final = Query(
-    select(func.coalesce(func.sum(audit_batches.c.row_count), 0).cast(BigInteger()).label("size")).where(
-        audit_batches.c.number.between(*_RANGE)
-    )
-)
-_ROWS: Final = Query(text(f"SELECT {rows.COLUMNS} FROM audit_log WHERE id = ANY(:ids)").bindparams(_IDS))  # noqa: S608 - constants
-_LAST: Final = Query(select(audit_batches.c.number).order_by(audit_batches.c.number.desc()).limit(1))
-_RECEIPT: Final = Query(
-    select(audit_batches.c.seal_number, audit_batches.c.seal_digest)
-    .where(audit_batches.c.seal_number > 0)
-    .order_by(audit_batches.c.number.desc())
-    .limit(1)
-)
-_SEALED: Final = """
-    SELECT CAST(encode(substring(ids FROM CAST(16 * place + 1 AS int) FOR 16), 'hex') AS uuid) AS id
-    FROM audit_batches, generate_series(0, length(ids) / 16 - 1) AS place
-"""
-_SEEN: Final = """
-    SELECT id FROM audit_log, (SELECT CAST(snapshot AS pg_snapshot) AS seen FROM audit_progress) AS progress
-    WHERE pg_visible_in_snapshot(xid, seen) OR xid >= pg_snapshot_xmax(pg_current_snapshot())
-"""
-"""Rows that must be sealed: all that the last look saw, and any whose transaction nobody has begun so far."""
-_WHOLE: Final = Query(
     text(
         f"""
-        SELECT (SELECT sum(uuid_hash_extended(id, :salt)) FROM ({_SEALED}) AS sealed)
-               IS NOT DISTINCT FROM (SELECT sum(uuid_hash_extended(id, :salt)) FROM ({_SEEN}) AS seen) AS whole
+        SELECT number, CASE WHEN fits THEN ids ELSE '' END AS ids, CASE WHEN fits THEN leaves ELSE '' END AS leaves
+        FROM (
+            SELECT number, ids, leaves, fits, sum(CASE WHEN fits THEN row_count ELSE 0 END) OVER (ORDER BY number) AS so_far
+            FROM audit_batches, LATERAL (SELECT {_FITS} AS fits) AS measured
+            WHERE number BETWEEN :first AND :last
+        ) AS counted
+        WHERE so_far <= {MOST} ORDER BY number
         """  # noqa: S608 - constants
-    ).bindparams(bindparam("salt", type_=BigInteger()))
+    ).bindparams(*_RANGE)
 )
-"""Two sets are the same if their sums are, under a hash that nobody can know beforehand; that costs a tenth of comparing them."""
-_UNSEALED: Final = Query(text(f"SELECT id FROM (({_SEEN}) EXCEPT ({_SEALED})) AS unsealed ORDER BY id LIMIT 1"))  # noqa: S608 - constants
-_REPEATED: Final = Query(
-    text(f"SELECT id FROM ({_SEALED}) AS sealed GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1")  # noqa: S608 - constants
-)
+"""A batch whose pieces do not fit each other is answered as one of no rows, which nobody seals: no row is looked for by it."""
+_ROWS: Final = Query(text(f"SELECT {rows.COLUMNS} FROM audit_log WHERE id = ANY(:ids)").bindparams(_IDS))  # noqa: S608 - constants
 
 
 class _Batch(NamedTuple):
-    """A batch as it is kept. Pieces that do not fit each other make another root than the sealed one."""
+    """A batch as it is kept."""
 
     number: int
     ids: list[bytes]
@@ -97,9 +72,6 @@ class AuditTrailService(AuditTrailServiceServicer):
         """Return the batches with the roots that their leaves give, up to the first whose rows do not give its leaves."""
         numbers = {"first": request.first, "last": request.last}
         async with unit_of_work() as work:
-            (size,) = await work.all(_SIZE, **numbers)
-            if request.first != request.last and size["size"] > MOST:
-                errors.raise_for([Violation("last", f"they hold more than {MOST} rows")])
             kept = [_Batch.of(row) for row in await work.all(_BATCHES, **numbers)]
             answer = CheckAuditBatchesResponse()
             for group in _together(kept):
@@ -108,15 +80,16 @@ class AuditTrailService(AuditTrailServiceServicer):
         return answer
 
     async def CheckAuditEnd(self, request: Empty, context: Context) -> CheckAuditEndResponse:
-        """Return how far the batches reach, and a row that is not in one of them, or in two."""
+        """Return how far the receipts reach, how rows and batches differ, and what waits to be sealed."""
         async with unit_of_work() as work:
-            last, receipt = await work.first(_LAST), await work.first(_RECEIPT)
-            (compared,) = await work.all(_WHOLE, salt=secrets.randbits(63))
-            flaw = None if compared["whole"] else await self._not_whole(work)
+            unlike = await ends.unlike(work)
+            last, receipt, waiting = await ends.last_batch(work), await ends.last_receipt(work), await ends.waiting(work)
         return CheckAuditEndResponse(
-            last_batch=last["number"] if last else 0,
-            last_receipt=AuditReceipt(seal_number=receipt["seal_number"], seal_digest=receipt["seal_digest"]) if receipt else None,
-            flaw=flaw,
+            last_batch=last,
+            last_receipt=AuditReceipt(**receipt) if receipt else None,
+            flaw=self._flaw(unlike.kind, unlike.row_id) if unlike else None,
+            unsealed_row_count=waiting["size"],
+            oldest_unsealed_time=waiting["since"],
         )
 
     async def _check(self, work: UnitOfWork, batches: Sequence[_Batch], answer: CheckAuditBatchesResponse) -> bool:
@@ -135,15 +108,8 @@ class AuditTrailService(AuditTrailServiceServicer):
                 return False
         return True
 
-    async def _not_whole(self, work: UnitOfWork) -> AuditFlaw | None:
-        if unsealed := await work.first(_UNSEALED):
-            return self._flaw(AuditFlawKind.AUDIT_FLAW_KIND_ROW_UNSEALED, unsealed["id"])
-        if repeated := await work.first(_REPEATED):
-            return self._flaw(AuditFlawKind.AUDIT_FLAW_KIND_ROW_REPEATED, repeated["id"])
-        return None
-
     def _flaw(self, kind: AuditFlawKind.ValueType, row_id: str) -> AuditFlaw:
-        return AuditFlaw(kind=kind, service=self._service, row_id=row_id, time=_time(row_id))
+        return AuditFlaw(kind=kind, service=self._service, row_id=row_id, time=_time(row_id) if row_id else None)
 
 
 def _pieces(joined: bytes, size: int) -> list[bytes]:
@@ -179,8 +145,11 @@ def _first_wrong(batch: _Batch, found: dict[bytes, bytes]) -> _Wrong | None:
     return None
 
 
-def _time(row_id: str) -> Timestamp:
-    """Return the time that an id begins with (RFC 9562, section 5.7)."""
+def _time(row_id: str) -> Timestamp | None:
+    """Return the time that an id begins with (RFC 9562, section 5.7); None if it is later than any timestamp."""
+    milliseconds = int(row_id[:8] + row_id[9:13], 16)
+    if milliseconds >= _YEAR_10000:
+        return None
     stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromtimestamp(int(row_id[:8] + row_id[9:13], 16) / 1000, UTC))
+    stamp.FromMilliseconds(milliseconds)
     return stamp

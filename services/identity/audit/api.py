@@ -1,6 +1,6 @@
 """The doors to the chains: services have their batches sealed, organisations and operators have a trail verified."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from chassis import errors, ids, pages
@@ -29,14 +29,15 @@ class AuditSealService(AuditSealServiceServicer):
         self._chain = chain
 
     async def SealAuditBatches(self, request: SealAuditBatchesRequest, context: Context) -> SealAuditBatchesResponse:
-        """Return the receipt of each batch, in their order."""
+        """Return the receipt of each batch, in their order; an empty one for what is refused, so that nothing else waits for it."""
         caller = current().caller
         if caller.tenant_id:
             raise PermissionDenied(Reason.PERMISSION_MISSING, "the service token is for one tenant")
-        errors.raise_for(_violations(request.batches))
-        batches = [_batch(each) for each in request.batches]
-        seals = await self._chain.seal(caller.service, batches) if batches else []
-        return SealAuditBatchesResponse(receipts=map(_receipt, seals))
+        if len(request.batches) > MOST:
+            errors.raise_for([Violation("batches", f"must not be more than {MOST}")])
+        good = [_batch(each) for each in request.batches if _is_batch(each)]
+        seals = iter(await self._chain.seal(caller.service, good) if good else [])
+        return SealAuditBatchesResponse(receipts=[_receipt(next(seals)) if _is_batch(each) else AuditReceipt() for each in request.batches])
 
 
 class AuditService(AuditServiceServicer):
@@ -63,21 +64,19 @@ class AuditService(AuditServiceServicer):
         found = await Verification(self._clients, self._keyring, self._services, tenant_id, known).run(position)
         following = "" if found.flaw or found.complete else _token(position, bound_to)
         last = AuditSeal(number=position.number, digest=position.digest.hex()) if position.number else None
-        return VerifyAuditTrailResponse(row_count=position.row_count, last_seal=last, flaw=found.flaw, next_page_token=following)
+        return VerifyAuditTrailResponse(
+            row_count=position.row_count,
+            last_seal=last,
+            flaw=found.flaw,
+            next_page_token=following,
+            unsealed_row_count=found.unsealed.row_count,
+            oldest_unsealed_time=found.unsealed.since,
+        )
 
 
-def _violations(batches: Sequence[AuditBatch]) -> list[Violation]:
-    if len(batches) > MOST:
-        return [Violation("batches", f"must not be more than {MOST}")]
-    wrong = []
-    for place, each in enumerate(batches):
-        if not ids.valid(each.tenant_id):
-            wrong.append(Violation(f"batches[{place}].tenant_id", "is no id"))
-        if each.number < 1 or each.row_count < 1:
-            wrong.append(Violation(f"batches[{place}].number", "batches and their rows are counted from 1"))
-        if len(each.root) != ROOT_BYTES:
-            wrong.append(Violation(f"batches[{place}].root", f"must have {ROOT_BYTES} bytes"))
-    return wrong
+def _is_batch(said: AuditBatch) -> bool:
+    """Say whether this can be sealed: batches and their rows are counted from 1."""
+    return ids.valid(said.tenant_id) and min(said.number, said.row_count) >= 1 and len(said.root) == ROOT_BYTES
 
 
 def _batch(said: AuditBatch) -> Batch:

@@ -59,6 +59,7 @@ _AFTER: Final = Query(
     .order_by(audit_seals.c.number)
     .limit(bindparam("most", type_=BigInteger()))
 )
+_EVERY: Final = Query(select(audit_seals.c.tenant_id).distinct())
 _GET: Final = Query(select(audit_seals).where(audit_seals.c.number == bindparam("wanted", type_=BigInteger())))
 
 _TURN: Final = Query(select(func.pg_advisory_xact_lock(func.hashtextextended("identity.audit_seals", 0))))
@@ -92,6 +93,11 @@ async def get(work: UnitOfWork, number: int) -> Seal | None:
     """Return one seal of the tenant's chain."""
     row = await work.first(_GET, wanted=number)
     return _seal(row) if row else None
+
+
+async def tenants(work: UnitOfWork) -> list[str]:
+    """Return the ids of all chains that the role of the connection sees: of the migrator's, each."""
+    return [row["tenant_id"] for row in await work.all(_EVERY)]
 
 
 def take_turn(session: Session) -> None:

@@ -52,11 +52,19 @@ class Position:
         self.batches[seal.service] = seal.batch_number
 
 
+class Unsealed(NamedTuple):
+    """Rows at the end that no seal covers so far, and since when the first waits for one."""
+
+    row_count: int = 0
+    since: Timestamp | None = None
+
+
 class Verified(NamedTuple):
-    """What was found: the first flaw if there is any, and whether the end was reached."""
+    """What was found: the first flaw if there is any, whether the end was reached, and what waits there."""
 
     flaw: AuditFlaw | None
     complete: bool
+    unsealed: Unsealed = Unsealed()
 
 
 class Verification:
@@ -69,12 +77,22 @@ class Verification:
 
     async def run(self, position: Position) -> Verified:
         """Go on for some seconds, or up to the first flaw; the position goes along."""
+        walked = await self._walk(position)
+        if not walked.complete:
+            return walked
+        ends = await self._ends()
+        walked = await self._walk(position)  # what was sealed while the services answered
+        if not walked.complete:
+            return walked
+        return Verified(await self._end(position, ends), complete=True, unsealed=_unsealed(ends.values()))
+
+    async def _walk(self, position: Position) -> Verified:
         until = asyncio.get_running_loop().time() + SECONDS
         while seals := await self._next(position):
             flaw = await self._stretch(position, seals)
             if flaw or asyncio.get_running_loop().time() > until:
                 return Verified(flaw, complete=False)
-        return Verified(await self._end(position), complete=True)
+        return Verified(None, complete=True)
 
     async def _next(self, position: Position) -> list[Seal]:
         async with unit_of_work() as work:
@@ -132,13 +150,16 @@ class Verification:
             return _flaw(AuditFlawKind.AUDIT_FLAW_KIND_SEAL_CHANGED, seal)
         return None
 
-    async def _end(self, position: Position) -> AuditFlaw | None:
+    async def _ends(self) -> Mapping[str, CheckAuditEndResponse]:
+        answers = await asyncio.gather(*(stub.CheckAuditEnd(Empty()) for stub in self._stubs.values()))
+        return dict(zip(self._stubs, answers, strict=True))
+
+    async def _end(self, position: Position, ends: Mapping[str, CheckAuditEndResponse]) -> AuditFlaw | None:
         """Return what is wrong behind the last seal: rows that were left out, or a chain that was longer once."""
         if self._known.number > position.number:
             return AuditFlaw(kind=AuditFlawKind.AUDIT_FLAW_KIND_SEAL_MISSING, seal_number=position.number + 1)
-        ends: list[CheckAuditEndResponse] = await asyncio.gather(*(stub.CheckAuditEnd(Empty()) for stub in self._stubs.values()))
-        for service, end in zip(self._stubs, ends, strict=True):
-            flaw = await self._unlike_receipt(position, service, end.last_receipt)
+        for service, end in ends.items():
+            flaw = await self._unlike_receipt(position, service, end.last_receipt) or _beyond_chain(position, service, end.last_batch)
             if flaw or end.HasField("flaw"):
                 return flaw or end.flaw
         return None
@@ -174,6 +195,20 @@ def _unlike_batch(position: Position, seal: Seal, checked: Mapping[int, AuditBat
     if (batch.root, batch.row_count) != (seal.root, seal.row_count):
         return _flaw(AuditFlawKind.AUDIT_FLAW_KIND_BATCH_CHANGED, seal)
     return None
+
+
+def _beyond_chain(position: Position, service: str, last_batch: int) -> AuditFlaw | None:
+    """Return what is wrong if a service counts a batch as sealed that the chain does not reach."""
+    if last_batch <= position.batches.get(service, 0):
+        return None
+    missing = AuditFlawKind.AUDIT_FLAW_KIND_SEAL_MISSING
+    return AuditFlaw(kind=missing, service=service, seal_number=position.number + 1, batch_number=last_batch)
+
+
+def _unsealed(ends: Iterable[CheckAuditEndResponse]) -> Unsealed:
+    waiting = [end for end in ends if end.unsealed_row_count]
+    since = min((end.oldest_unsealed_time for end in waiting), key=Timestamp.ToNanoseconds, default=None)
+    return Unsealed(sum(end.unsealed_row_count for end in waiting), since)
 
 
 def _of_batch(flaw: AuditFlaw | None, seal: Seal) -> AuditFlaw | None:

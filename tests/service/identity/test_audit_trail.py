@@ -18,7 +18,8 @@ from kith.common.v1.audit_pb2 import AuditBatch, CheckAuditBatchesRequest, SealA
 from kith.common.v1.audit_pb2_grpc import AuditSealServiceStub, AuditTrailServiceStub
 from kith.identity.v1.audit_pb2 import VerifyAuditTrailRequest
 from kith.identity.v1.audit_pb2_grpc import AuditServiceStub
-from tests.conftest import AdminDsn, Channel, Join, Person, Register, ServiceToken
+from services.identity.audit import trails
+from tests.conftest import AdminDsn, Channel, Dsn, Join, Person, Register, ServiceToken
 from tests.patience import SECONDS
 from tests.service.calls import refused
 
@@ -192,6 +193,13 @@ async def test_a_leaf_that_is_changed_with_its_row_makes_another_batch(trail: Tr
     assert (found["kind"], found["service"], found["batchNumber"]) == ("BATCH_CHANGED", "crm", "2")
 
 
+@pytest.mark.parametrize("change", ["row_count = 1000000", "ids = ids || '\\x00'", "leaves = '' "])
+async def test_a_batch_whose_pieces_do_not_fit_is_named(trail: Trail, change: str) -> None:
+    await trail.rows("crm", f"UPDATE audit_batches SET {change} WHERE tenant_id = {{tenant}} AND number = 2")
+    found = await trail.flaw()
+    assert (found["kind"], found["service"], found["batchNumber"]) == ("BATCH_CHANGED", "crm", "2")
+
+
 async def test_batches_that_are_swapped_are_not_what_was_sealed(trail: Trail) -> None:
     await trail.rows("crm", "UPDATE audit_batches SET number = number + 100 WHERE tenant_id = {tenant} AND number < 3")
     await trail.rows("crm", "UPDATE audit_batches SET number = 103 - number WHERE tenant_id = {tenant} AND number > 100")
@@ -286,6 +294,26 @@ async def test_a_row_that_is_sealed_twice_does_not_make_up_for_one_that_was_slip
     assert (found["kind"], found["rowId"]) == ("ROW_UNSEALED", forged)
 
 
+async def test_a_batch_that_was_never_sealed_does_not_vouch_for_a_row_that_was_slipped_in(trail: Trail) -> None:
+    forged = ids.new()
+    await trail.rows("crm", FORGED, id=forged, xid="10")
+    slipped = """
+        INSERT INTO audit_batches (tenant_id, number, batch_time, row_count, root, ids, leaves, seal_number)
+        SELECT {tenant}, 1000, now(), 1, root, uuid_send({id}), leaves, 0 FROM audit_batches WHERE tenant_id = {tenant} AND number = 1
+    """
+    await trail.rows("crm", slipped, id=forged)
+    found = await trail.flaw()
+    assert (found["kind"], found["service"], found["batchNumber"]) == ("SEAL_MISSING", "crm", "1000")
+
+
+async def test_rows_that_are_not_sealed_yet_are_told(trail: Trail) -> None:
+    """Each verification leaves a row that the next one meets, unless the sealer was quicker."""
+    async with asyncio.timeout(PATIENCE):
+        while not int((found := await trail.verify()).get("unsealedRowCount", 0)):
+            assert "oldestUnsealedTime" not in found
+    assert found["oldestUnsealedTime"]
+
+
 async def test_who_may_not_read_the_trail_may_not_verify_it(trail: Trail, join: Join, edge: httpx.AsyncClient) -> None:
     member = await join(trail.owner, "member")
     assert (await edge.get("/v1/auditTrail:verify", headers=member.headers)).status_code == httpx.codes.FORBIDDEN
@@ -344,8 +372,20 @@ async def test_services_that_seal_at_once_make_one_chain(sealing: Any, channel: 
         AuditBatch(tenant_id=ids.new(), number=1, row_count=1, root=b""),
     ],
 )
-async def test_what_is_no_batch_is_refused(sealing: Any, batch: AuditBatch) -> None:
-    assert (await refused(sealing(batch))).reason == "FIELD_INVALID"
+async def test_what_is_no_batch_is_refused_alone(sealing: Any, batch: AuditBatch) -> None:
+    good = AuditBatch(tenant_id=ids.new(), number=1, row_count=1, root=bytes(32))
+    assert [receipt.seal_number for receipt in (await sealing(batch, good)).receipts] == [0, 1]
+
+
+async def test_too_many_batches_are_refused(sealing: Any) -> None:
+    batch = AuditBatch(tenant_id=ids.new(), number=1, row_count=1, root=bytes(32))
+    assert (await refused(sealing(*[batch] * 501))).reason == "FIELD_INVALID"
+
+
+async def test_operators_find_the_chains_of_what_is_no_organisation_any_more(sealing: Any, dsn: Dsn) -> None:
+    tenant_id = ids.new()
+    await sealing(AuditBatch(tenant_id=tenant_id, number=1, row_count=1, root=bytes(32)))
+    assert tenant_id in await trails.tenants(dsn("identity", "migrator"))
 
 
 async def test_a_token_for_one_tenant_seals_nothing(sealing: Any) -> None:

@@ -105,6 +105,16 @@ async def test_months_are_made_ahead_behind_the_rows_that_found_none(served: Ser
     assert await places(admin) == ["audit_log_rest", f"audit_log_{following:%Y_%m}"]
 
 
+async def test_only_the_months_that_rows_wait_for_are_not_made(served: Served, admin: Admin) -> None:
+    late = datetime.now(UTC).replace(day=1) + timedelta(days=32 * 40)
+    following, second = (late.replace(day=1) + timedelta(days=days) for days in (32, 63))
+    await admin.execute(INSERT, [TENANT, of_time(following)])
+    await admin.execute(INSERT, [TENANT, "ffffffff-ffff-7fff-bfff-ffffffffffff"])
+    servers.migrate(served, lambda op: audit_partitions.make_ahead(op, late))
+    await admin.execute(INSERT, [TENANT, of_time(second)])
+    assert await places(admin) == ["audit_log_rest", f"audit_log_{second:%Y_%m}", "audit_log_rest"]
+
+
 async def test_what_was_partitioned_can_be_one_table_again(admin_dsn: str) -> None:
     served = await servers.database(admin_dsn, "united")
     async with await psycopg.AsyncConnection.connect(served.admin, autocommit=True) as admin:

@@ -1,4 +1,4 @@
-"""Rows become batches whichever way transactions end, and whenever a process dies; roots are those of RFC 6962."""
+"""Rows become batches whichever way transactions end, and are compared with them, over roots that are those of RFC 6962."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,15 +9,21 @@ from typing import Any
 
 import psycopg
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.errors import CheckViolation
 
 from chassis import ids
+from chassis.context import enter_as
+from chassis.database import Database
 from chassis.database.pipeline import Pipeline
 from chassis.database.pool import pipeline
-from chassis.trail import batches, receipts, tree
-from chassis.trail.batches import BY_INDEX, ForeignLogError
+from chassis.trail import batches, ends, receipts, tree
+from chassis.trail.batches import BY_INDEX, ForeignLogError, ProgressLostError
+from chassis.trail.check import AuditTrailService
 from chassis.trail.receipts import Receipt
+from kith.common.v1.audit_pb2 import AuditFlawKind, CheckAuditBatchesRequest, CheckAuditEndResponse
 from tests.unit.chassis import servers
 from tests.unit.chassis.servers import Served
 
@@ -70,7 +76,8 @@ async def served(admin_dsn: str) -> Served:
 async def admin(served: Served) -> AsyncIterator[Admin]:
     async with await psycopg.AsyncConnection.connect(served.admin, autocommit=True) as connection:
         await connection.execute("TRUNCATE audit_log, audit_batches")
-        await connection.execute("UPDATE audit_progress SET snapshot = CAST(pg_current_snapshot() AS text)")
+        await connection.execute("DELETE FROM audit_progress")
+        await connection.execute("INSERT INTO audit_progress (snapshot) VALUES (CAST(pg_current_snapshot() AS text))")
         yield connection
 
 
@@ -264,3 +271,105 @@ async def test_batches_wait_for_who_seals_and_a_lost_answer_is_asked_for_again(a
     assert await unsealed(admin) == 1
     assert await receipts.collect(sealer, sealing(sealed)) == 1
     assert (len(sealed), await unsealed(admin)) == (1, 0)
+
+
+@pytest.fixture
+async def end(served: Served, admin: Admin) -> AsyncIterator[Callable[[], Any]]:
+    """`await end()` is what the service answers about the end of the tenant's trail."""
+    async with Database(served.runtime, size=2) as database:
+        enter_as(served.name, database, origin="test", tenant_id=TENANT)
+        context: Any = None
+        yield lambda: AuditTrailService(served.name).CheckAuditEnd(Empty(), context)
+
+
+async def sealed(admin: Admin, sealer: Pipeline, *, count: int = 1) -> list[str]:
+    added = await add(admin, count=count)
+    await batches.make(sealer)
+    await receipts.collect(sealer, sealing([]))
+    return added
+
+
+async def past_guards(admin: Admin, statement: str, *values: Any) -> None:
+    await admin.execute("SET session_replication_role TO replica")
+    await admin.execute(statement.encode(), values)
+
+
+async def test_what_waits_to_be_sealed_is_counted(admin: Admin, sealer: Pipeline, end: Any) -> None:
+    await sealed(admin, sealer, count=3)
+    found: CheckAuditEndResponse = await end()
+    assert (found.HasField("flaw"), found.last_batch, found.unsealed_row_count) == (False, 1, 0)
+    assert not found.HasField("oldest_unsealed_time")
+    await add(admin, count=2)
+    new = await end()
+    await batches.make(sealer)
+    made = await end()
+    for found in (new, made):
+        assert (found.HasField("flaw"), found.last_batch, found.unsealed_row_count) == (False, 1, 2)
+        assert found.oldest_unsealed_time.seconds > 0
+
+
+async def test_a_lost_snapshot_is_a_flaw_and_no_row_is_guessed_at(admin: Admin, sealer: Pipeline, end: Any) -> None:
+    await sealed(admin, sealer)
+    await admin.execute("DELETE FROM audit_progress")
+    await add(admin)
+    with pytest.raises(ProgressLostError):
+        await batches.make(sealer)
+    assert (await end()).flaw.kind == AuditFlawKind.AUDIT_FLAW_KIND_PROGRESS_MISSING
+
+
+async def test_a_row_that_is_deleted_before_its_batch_is_sealed_is_missing(
+    admin: Admin, sealer: Pipeline, end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = await add(admin, count=3)
+    await batches.make(sealer)
+    await past_guards(admin, "DELETE FROM audit_log WHERE id = %s", added[1])
+    flaw = (await end()).flaw
+    assert (flaw.kind, flaw.row_id) == (AuditFlawKind.AUDIT_FLAW_KIND_ROW_MISSING, added[1])
+    monkeypatch.setattr(ends, "_NAMED", ())
+    assert (await end()).flaw.kind == AuditFlawKind.AUDIT_FLAW_KIND_ROWS_UNEQUAL
+
+
+async def test_a_row_of_no_time_is_named_without_one(admin: Admin, sealer: Pipeline, end: Any) -> None:
+    await sealed(admin, sealer)
+    far = "ffffffff-ffff-7fff-bfff-ffffffffffff"
+    await admin.execute(INSERT, [TENANT, [far]])
+    await past_guards(admin, "UPDATE audit_log SET xid = '10' WHERE id = %s", far)
+    flaw = (await end()).flaw
+    assert (flaw.kind, flaw.row_id, flaw.HasField("time")) == (AuditFlawKind.AUDIT_FLAW_KIND_ROW_UNSEALED, far, False)
+
+
+SLIPPED = """
+    INSERT INTO audit_batches (tenant_id, number, batch_time, row_count, root, ids, leaves, seal_number)
+    SELECT %s, %s, now(), 1, '', uuid_send(%s), '', %s
+"""
+
+
+@pytest.mark.parametrize(("number", "seal_number"), [(0, None), (0, -1), (7, -1)])
+async def test_a_batch_that_the_sealer_would_not_ask_for_is_refused(admin: Admin, number: int, seal_number: int | None) -> None:
+    with pytest.raises(CheckViolation):
+        await admin.execute(SLIPPED, [TENANT, number, ids.new(), seal_number])
+
+
+async def test_a_batch_outside_of_the_chain_vouches_for_no_row(admin: Admin, sealer: Pipeline, end: Any) -> None:
+    await sealed(admin, sealer)
+    (slipped,) = await add(admin)
+    await past_guards(admin, "UPDATE audit_log SET xid = '10' WHERE id = %s", slipped)
+    await admin.execute(SLIPPED, [TENANT, 1000, slipped, 0])
+    assert (await end()).last_batch == 1000, "the chain has to hold it"
+    await admin.execute("ALTER TABLE audit_batches DROP CONSTRAINT audit_batches_numbers")
+    await admin.execute("UPDATE audit_batches SET number = 0, seal_number = -1 WHERE number = 1000")
+    flaw = (await end()).flaw
+    await admin.execute("TRUNCATE audit_batches")
+    await admin.execute("ALTER TABLE audit_batches ADD CONSTRAINT audit_batches_numbers CHECK (number >= 1 AND seal_number >= 0)")
+    assert (flaw.kind, flaw.row_id) == (AuditFlawKind.AUDIT_FLAW_KIND_ROW_UNSEALED, slipped)
+
+
+@pytest.mark.parametrize("change", ["row_count = 1000000", "row_count = -1", "ids = ids || '\\x00'", "leaves = ''"])
+async def test_a_batch_whose_pieces_do_not_fit_has_no_rows(served: Served, admin: Admin, sealer: Pipeline, end: Any, change: str) -> None:
+    for _ in range(3):
+        await sealed(admin, sealer)
+    await admin.execute(f"UPDATE audit_batches SET {change} WHERE number = 2".encode())
+    context: Any = None
+    found = await AuditTrailService(served.name).CheckAuditBatches(CheckAuditBatchesRequest(first=1, last=3), context)
+    assert [(batch.number, batch.row_count) for batch in found.batches] == [(1, 1), (2, 0), (3, 1)]
+    assert not found.HasField("flaw")
