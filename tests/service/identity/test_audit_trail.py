@@ -19,6 +19,7 @@ from kith.common.v1.audit_pb2_grpc import AuditSealServiceStub, AuditTrailServic
 from kith.identity.v1.audit_pb2 import VerifyAuditTrailRequest
 from kith.identity.v1.audit_pb2_grpc import AuditServiceStub
 from services.identity.audit import trails
+from services.identity.rules import NOBODY
 from tests.conftest import AdminDsn, Channel, Dsn, Join, Person, Register, ServiceToken
 from tests.patience import SECONDS
 from tests.service.calls import refused
@@ -332,6 +333,20 @@ async def test_an_operator_verifies_any_trail(trail: Trail, channel: Channel, se
     found = await stub.CheckAuditTrail(VerifyAuditTrailRequest(), metadata=metadata, timeout=SECONDS)
     assert not found.HasField("flaw")
     assert found.row_count > CONTACTS
+
+
+async def test_the_trail_of_nobody_is_verified_too(edge: httpx.AsyncClient, channel: Channel, service_token: ServiceToken) -> None:
+    answer = await edge.post("/v1/auth:signIn", json={"email": f"{ids.new()}@example.com", "password": "of nobody at all"})
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
+    check = AuditServiceStub(channel("identity")).CheckAuditTrail
+    metadata = (("x-kith-service", service_token("identity", NOBODY)),)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await check(VerifyAuditTrailRequest(), metadata=metadata, timeout=SECONDS)
+            assert not found.HasField("flaw")
+            if found.row_count:
+                return
+            await asyncio.sleep(0.1)
 
 
 @pytest.fixture
