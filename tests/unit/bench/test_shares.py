@@ -1,54 +1,10 @@
-"""A process that was held to a share of a core goes back where it was, and what went wrong is what is told."""
+"""A process that was held to a share of a core goes back into the group that it came from, and what is missing is told."""
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench import shares
-
-
-@pytest.fixture
-def process() -> Iterator["subprocess.Popen[bytes]"]:
-    with subprocess.Popen(["sleep", "600"]) as started:
-        yield started
-        started.kill()
-
-
-@pytest.fixture
-def group(process: "subprocess.Popen[bytes]") -> Iterator[Path]:
-    """Give the process a group of its own, where the machine lets us make one."""
-    try:
-        made = shares._root() / f"kith-test-{process.pid}"
-        made.mkdir()
-    except (OSError, RuntimeError) as error:
-        pytest.skip(f"no control groups of one's own: {error}")
-    (made / "cgroup.procs").write_text(str(process.pid))
-    yield made
-    process.kill()
-    process.wait()
-    made.rmdir()
-
-
-@pytest.mark.usefixtures("group")
-def test_a_process_goes_back_into_its_group(process: "subprocess.Popen[bytes]") -> None:
-    before = shares._group(process.pid)
-    with shares.held([process.pid], 0.5):
-        assert shares._group(process.pid) == f"kith-bench-{process.pid}"
-    assert shares._group(process.pid) == before == f"kith-test-{process.pid}"
-
-
-@pytest.mark.usefixtures("group")
-def test_a_process_that_dies_hides_no_error(process: "subprocess.Popen[bytes]") -> None:
-    def fail() -> None:
-        process.kill()
-        process.wait()
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError), shares.held([process.pid], 0.5):
-        fail()
-    assert not (shares._root() / f"kith-bench-{process.pid}").exists()
 
 
 @pytest.mark.parametrize(
