@@ -9,7 +9,7 @@ from chassis.database.statements import Query
 
 BUSY: Final = "KI001"
 KNOWN: Final = "KI002"
-"""States that the function raises, of a class that is nobody's (SQL:2023-2, 24.1)."""
+"""States that the function raises: SQL leaves classes from I to Z to implementations, and PostgreSQL has none with a K."""
 
 FUNCTION: Final = f"""
     CREATE OR REPLACE FUNCTION public.claim_idempotency_key(scope text, principal text, method text, key text) RETURNS void

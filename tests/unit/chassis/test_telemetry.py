@@ -1,4 +1,4 @@
-"""Metrics, traces, logs and probes say what they promise, and nothing that they must not."""
+"""Metrics, logs and probes say what they promise, and nothing that they must not."""
 
 import asyncio
 import json
@@ -8,37 +8,18 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
 
 import httpx
 import prometheus_client
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode
 from structlog.testing import capture_logs
 
 from chassis.telemetry import health as health_module
-from chassis.telemetry import metrics, otlp, tracing
+from chassis.telemetry import metrics
 from chassis.telemetry.health import FAILURES, Health
 from chassis.telemetry.probes import Probes
 from tests.unit.chassis.moving import eventually
 from tests.unit.chassis.servers import free_port
-
-PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-@pytest.fixture
-def spans() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.start(provider, ratio=0.0)
-    yield exporter
-    tracing.stop()
 
 
 def catalogue() -> list[prometheus_client.metrics.MetricWrapperBase]:
@@ -62,80 +43,6 @@ def test_bound_series_are_made_once() -> None:
     assert metrics.rpc_server_call("a.B/C", "OK") is metrics.rpc_server_call("a.B/C", "OK")
     assert metrics.rpc_server_call("a.B/C", "OK")._labelvalues == ("grpc", "a.B/C", "OK", "")
     assert metrics.rpc_server_call("a.B/C", "INTERNAL")._labelvalues == ("grpc", "a.B/C", "INTERNAL", "INTERNAL")
-
-
-def test_a_sampled_parent_is_continued(spans: InMemorySpanExporter) -> None:
-    with tracing.serve("a.B/C", PARENT) as outer, tracing.call("d.E/F") as inner:
-        assert inner.trace_id == outer.trace_id == "0af7651916cd43dd8448eb211c80319c"
-        assert tracing.traceparent() == f"00-{inner.trace_id}-{inner.span_id}-01"
-        assert outer.exemplar == {"trace_id": outer.trace_id, "span_id": outer.span_id}
-    client, server = spans.get_finished_spans()
-    assert (client.name, client.kind, server.name, server.kind) == ("d.E/F", SpanKind.CLIENT, "a.B/C", SpanKind.SERVER)
-    assert client.parent is not None
-    assert client.parent.span_id == server.context.span_id
-    assert server.parent is not None
-    assert server.parent.is_remote
-
-
-def test_an_unsampled_parent_records_nothing_and_is_passed_on(spans: InMemorySpanExporter) -> None:
-    header = PARENT[:-1] + "0"
-    with tracing.serve("a.B/C", header) as span, tracing.call("d.E/F"):
-        assert tracing.traceparent() == header
-        assert span.exemplar is None
-    assert not spans.get_finished_spans()
-
-
-def test_a_sampled_parent_is_passed_on_where_traces_are_off() -> None:
-    with tracing.serve("a.B/C", PARENT):
-        assert tracing.traceparent() == PARENT
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "",
-        "00",
-        PARENT[:-3],
-        PARENT.upper(),
-        "ff" + PARENT[2:],
-        "00-" + "0" * 32 + PARENT[35:],
-        PARENT[:36] + "0" * 16 + "-01",
-        PARENT + "x",
-    ],
-)
-def test_a_header_that_is_none_begins_a_trace(spans: InMemorySpanExporter, header: str) -> None:
-    with tracing.serve("a.B/C", header) as span:
-        assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", span.traceparent)
-        assert span.trace_id != PARENT[3:35]
-
-
-def test_a_later_version_of_the_header_is_read(spans: InMemorySpanExporter) -> None:
-    assert tracing.serve("a.B/C", "01" + PARENT[2:] + "-more").trace_id == PARENT[3:35]
-
-
-def test_the_ratio_samples_traces_that_begin_here() -> None:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.start(provider, ratio=1.0)
-    with tracing.serve("a.B/C", "") as span:
-        assert span.sampled
-    tracing.stop()
-    assert [each.parent for each in exporter.get_finished_spans()] == [None]
-
-
-def test_an_error_leaves_its_type_and_not_its_text(spans: InMemorySpanExporter) -> None:
-    with pytest.raises(ValueError, match="ada"), tracing.serve("a.B/C", PARENT):
-        raise ValueError("ada@example.com")
-    (span,) = spans.get_finished_spans()
-    assert span.status.status_code is StatusCode.ERROR
-    assert span.attributes == {"error.type": "ValueError"}
-    assert "ada" not in span.to_json()
-
-
-def test_outside_of_any_work_there_is_no_header() -> None:
-    assert tracing.traceparent() == ""
-    assert tracing.step("x").trace_id == ""
 
 
 LOGGING = """
@@ -332,142 +239,3 @@ async def test_stopped_probes_free_their_port(health: Health) -> None:
     second = Probes(health, host="127.0.0.1", port=first.port)
     second.start()
     second.stop()
-
-
-def test_traces_bring_no_library_that_they_do_not_use() -> None:
-    code = "import sys, chassis.telemetry.otlp; sys.exit(bool({'psutil', 'requests', 'urllib3'} & {*sys.modules}))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_tracing_imports_no_sdk() -> None:
-    code = "import sys, chassis.telemetry.tracing; sys.exit('opentelemetry.sdk' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-class Sink(BaseHTTPRequestHandler):
-    """A collector for traces, which closes each connection after one answer and says nothing of it."""
-
-    protocol_version = "HTTP/1.1"
-    received: ClassVar[list[tuple[str, str | None, bytes]]] = []
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.received.append((self.path, self.headers["x-team"], body))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-        self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
-
-
-@pytest.fixture
-def sink() -> Iterator[str]:
-    """Take traces; the address is where."""
-    Sink.received.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Sink) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-def traces_to(endpoint: str) -> None:
-    tracing.start(otlp.provider(service="crm", version="1", environment="test", instance="crm-1", endpoint=endpoint), ratio=0)
-
-
-def test_sampled_spans_reach_a_collector(sink: str) -> None:
-    traces_to(sink)
-    with tracing.serve("a.B/C", PARENT), tracing.step("find"):
-        pass
-    tracing.stop()
-    ((path, _, body),) = Sink.received
-    assert path == "/v1/traces"
-    (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
-    assert {each.key: each.value.string_value for each in resource.resource.attributes}["service.name"] == "crm"
-    assert [(span.name, span.trace_id.hex()) for span in resource.scope_spans[0].spans] == [("find", PARENT[3:35]), ("a.B/C", PARENT[3:35])]
-
-
-def test_a_collector_may_stand_behind_a_path_and_want_headers(sink: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b")
-    traces_to(f"{sink}/otlp/")
-    with tracing.serve("a.B/C", PARENT):
-        pass
-    tracing.stop()
-    ((path, team, _),) = Sink.received
-    assert (path, team) == ("/otlp/v1/traces", "a b")
-
-
-def test_a_connection_that_the_collector_closed_is_opened_again(sink: str) -> None:
-    exporter = otlp.Exporter(sink)
-    assert [exporter.export([]) for _ in range(2)] == [SpanExportResult.SUCCESS] * 2
-    assert len(Sink.received) == 2
-    exporter.shutdown()
-
-
-@pytest.mark.parametrize("refused", ["http://127.0.0.1:1", "https://127.0.0.1:1"])
-def test_what_no_collector_takes_is_dropped(refused: str) -> None:
-    assert otlp.Exporter(refused).export([]) is SpanExportResult.FAILURE
-
-
-class Slow(BaseHTTPRequestHandler):
-    """A collector that takes each batch and says so without an end: nothing at all, or byte after byte."""
-
-    received: ClassVar[list[int]] = []
-    pieces: ClassVar[bytes] = b""
-    released: ClassVar[threading.Event] = threading.Event()
-
-    def do_POST(self) -> None:
-        self.received.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
-        while not self.released.wait(0.02):
-            try:
-                self.wfile.write(self.pieces)
-            except OSError:
-                return
-
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
-
-
-@pytest.fixture
-def slow() -> Iterator[str]:
-    """Take traces and never answer; the address is where."""
-    Slow.received.clear()
-    Slow.released.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        Slow.released.set()
-        server.shutdown()
-
-
-@pytest.mark.parametrize("pieces", [b"", b"x"])
-def test_a_batch_has_one_time_and_is_sent_once(slow: str, pieces: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(otlp, "SECONDS", 1.0)
-    monkeypatch.setattr(Slow, "pieces", pieces)
-    assert otlp.Exporter(slow).export([]) is SpanExportResult.FAILURE
-    assert len(Slow.received) <= 1
-
-
-def test_a_kept_connection_that_is_too_slow_is_not_tried_again(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(otlp, "SECONDS", 1.0)
-    exporter = otlp.Exporter(slow)
-    exporter._connection.connect()
-    assert exporter.export([]) is SpanExportResult.FAILURE
-    assert len(Slow.received) <= 1
-
-
-def test_the_stop_does_not_wait_for_a_collector_that_hangs(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(otlp, "SECONDS", 600.0)
-    monkeypatch.setattr(otlp, "STOP_SECONDS", 1.0)
-    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
-    before = {*threading.enumerate()}
-    traces_to(slow)
-    with tracing.serve("a.B/C", PARENT), tracing.step("find"):
-        pass
-    tracing.stop()
-    for thread in {*threading.enumerate()} - before:
-        if thread.name.startswith("OtelBatch"):
-            thread.join(20)
-            assert not thread.is_alive()
-    assert len(Slow.received) <= 1
