@@ -1,6 +1,9 @@
 """The HTTP server: one port, the time of day, and a calm end."""
 
 import asyncio
+import contextlib
+import os
+import socket
 from email.utils import formatdate
 from typing import Final
 
@@ -45,7 +48,9 @@ class Server:
     async def close(self) -> None:
         """Close the port, answer what is in flight and what is just coming; break off what takes longer than it may."""
         if self._server is not None:
+            late = _waiting(self._server)
             self._server.close()
+            await asyncio.gather(*(self._loop.connect_accepted_socket(self._connection, each) for each in late))
         try:
             async with asyncio.timeout(self._grace_seconds):
                 await self._hall.drain()
@@ -65,6 +70,17 @@ class Server:
         now = self._loop.time()
         for connection in tuple(self._hall.connections):
             connection.tick(now)
+
+
+def _waiting(server: asyncio.Server) -> list[socket.socket]:
+    """Return the connections that were made and not taken yet: with the port closed, the kernel would reset them."""
+    late: list[socket.socket] = []
+    for listening in server.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as door, contextlib.suppress(BlockingIOError):
+            door.settimeout(0)
+            while True:
+                late.append(door.accept()[0])
+    return late
 
 
 def server(edge: Edge, settings: EdgeSettings) -> Server:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
 
 from chassis.tokens.service import new_key, public_key_set
 from gateway import connection
@@ -180,6 +181,26 @@ async def test_draining_answers_what_is_in_flight_and_what_is_just_coming(
         for answer in await asyncio.gather(slow, late):
             assert answer.startswith(b"HTTP/1.1 200")
             assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+async def test_who_was_not_taken_yet_when_the_port_closes_is_answered(
+    contract: Contract, settings: Callable[..., Any], run: Callable[..., Any]
+) -> None:
+    made = settings(port=free_port())
+
+    async def close_at_once() -> bytes:
+        upstreams = Upstreams({"shop": "127.0.0.1:1"}, contract.methods)
+        edge, _ = build(made, contract, upstreams, principals=Tokens(), service_token=str, own={})
+        http = servers.server(edge, made)
+        await http.listen()
+        with socket.create_connection(("127.0.0.1", made.port), timeout=60) as client:
+            client.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            await http.close()  # before the loop looked at its sockets once more
+            await upstreams.close()
+            return client.recv(1000)
+
+    assert (await asyncio.to_thread(run, close_at_once())).startswith(b"HTTP/1.1 ")
 
 
 async def test_the_process_starts_tells_and_ends(tmp_path: Path) -> None:
