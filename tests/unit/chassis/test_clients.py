@@ -110,7 +110,7 @@ async def test_the_callers_deadline_bounds_the_call(clients: Clients, tenants: T
     loop = asyncio.get_running_loop()
     enter(Request(request_id="r", deadline=loop.time() + DEADLINE - 1))
     await stub.GetTenant(Empty())
-    assert tenants.left[0] <= DEADLINE - 1 - MARGIN
+    assert tenants.left[0] <= DEADLINE - 1 - MARGIN + 0.02  # gRPC rounds a time-out up before it sends it
     enter(Request(request_id="r", deadline=loop.time() + MARGIN / 2))
     with pytest.raises(DeadlineExceeded):
         await stub.GetTenant(Empty())

@@ -85,12 +85,12 @@ def test_the_ratio_samples_traces_that_begin_here() -> None:
 
 
 def test_an_error_leaves_its_type_and_not_its_text(spans: InMemorySpanExporter) -> None:
-    with pytest.raises(ValueError, match="ada"), tracing.serve("a.B/C", PARENT):
-        raise ValueError("ada@example.com")
+    with pytest.raises(ValueError, match="zoe"), tracing.serve("a.B/C", PARENT):
+        raise ValueError("zoe@example.com")
     (span,) = spans.get_finished_spans()
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes == {"error.type": "ValueError"}
-    assert "ada" not in span.to_json()
+    assert "zoe" not in span.to_json()
 
 
 def test_outside_of_any_work_there_is_no_header() -> None:
